@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# Test functions for scripts that run in the emulated host: `. ./host-lib.sh`.
+
+# --- TAP: a test's result goes to standard output, the plan is printed by done_testing ---
+tap_count=0
+tap_failed=0
+out=
+
+ok() {
+	tap_count=$((tap_count + 1))
+	echo "ok $tap_count - $*"
+}
+
+# A failure shows the end of what the last lkvm printed.
+not_ok() {
+	tap_count=$((tap_count + 1))
+	tap_failed=$((tap_failed + 1))
+	echo "not ok $tap_count - $*"
+	[ -z "$out" ] || tail -n "${not_ok_lines:-25}" "$out" | diag
+}
+
+diag() {
+	if [ $# -gt 0 ]; then echo "$*"; else cat; fi | tr -d '\r' | sed 's/^/# /'
+}
+
+# check NAME COMMAND...: the command succeeds.
+check() {
+	tap_name=$1
+	shift
+	if "$@"; then ok "$tap_name"; else not_ok "$tap_name"; fi
+}
+
+# is GOT WANTED NAME
+is() {
+	if [ "$1" = "$2" ]; then
+		ok "$3"
+	else
+		not_ok "$3"
+		diag "got: '$1', wanted: '$2'"
+	fi
+}
+
+# like TEXT EXTENDED-REGEXP NAME
+like() {
+	if printf '%s\n' "$1" | grep -Eq -- "$2"; then
+		ok "$3"
+	else
+		not_ok "$3"
+		diag "got: '$1', wanted a match of: '$2'"
+	fi
+}
+
+# Print the plan and leave; the exit status tells whether everything was ok.
+done_testing() {
+	echo "1..$tap_count"
+	[ "$tap_failed" = 0 ] && [ "$tap_count" -gt 0 ]
+	exit
+}
+
+# --- PCI devices of the host ---
+pci=/sys/bus/pci/devices
+
+# find_pci VENDOR:DEVICE [N]: the BDF of the (Nth) device with that ID, as in find_pci 8086:10d3.
+find_pci() {
+	for dev in "$pci"/*; do
+		if [ "$(cat "$dev/vendor"):$(cat "$dev/device")" = "0x${1%:*}:0x${1#*:}" ]; then
+			echo "${dev##*/}"
+		fi
+	done | sed -n "${2:-1}p" | grep .
+}
+
+# What the emulated devices are called here: find nvme|e1000e|edu|e1000|igb|xhci|virtio-net|... [N].
+find() {
+	case $1 in
+	nvme) find_pci 1b36:0010 "${2:-1}" ;;
+	e1000e) find_pci 8086:10d3 "${2:-1}" ;;
+	e1000) find_pci 8086:100e "${2:-1}" ;;
+	igb) find_pci 8086:10c9 "${2:-1}" ;;
+	edu) find_pci 1234:11e8 "${2:-1}" ;;
+	xhci) find_pci 1b36:000d "${2:-1}" ;;
+	rtl8139) find_pci 10ec:8139 "${2:-1}" ;;
+	virtio-net) find_pci 1af4:1041 "${2:-1}" ;;
+	virtio-blk) find_pci 1af4:1042 "${2:-1}" ;;
+	*) return 1 ;;
+	esac
+}
+
+driver_of() {
+	[ -e "$pci/$1/driver" ] && basename "$(readlink "$pci/$1/driver")"
+}
+
+# bind BDF [DRIVER]: have DRIVER (vfio-pci) drive the device.
+bind() {
+	[ "$(driver_of "$1")" != "${2:-vfio-pci}" ] || return 0
+	[ ! -e "$pci/$1/driver" ] || echo "$1" >"$pci/$1/driver/unbind"
+	echo "${2:-vfio-pci}" >"$pci/$1/driver_override"
+	echo "$1" >/sys/bus/pci/drivers_probe
+	[ "$(driver_of "$1")" = "${2:-vfio-pci}" ]
+}
+
+# unbind BDF: leave the device without a driver.
+unbind() {
+	[ ! -e "$pci/$1/driver" ] || echo "$1" >"$pci/$1/driver/unbind"
+	echo >"$pci/$1/driver_override"
+}
+
+# rebind BDF: give the device back to the host's own driver for it.
+rebind() {
+	unbind "$1"
+	echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+# --- lkvm and its guests ---
+guest=${GUEST:-/guest}
+guest_log=${BED_LOG:-/dev/bed-guest}
+tmp=$(mktemp -d)
+
+# run_lkvm NAME SECONDS ARGUMENT...: run lkvm to its end or for so long. Then $status is its exit
+# status (124 when it had to be ended), $out a file with all it and its guest printed, which is also
+# kept in the run's log.
+run_lkvm() {
+	run_name=$1
+	run_limit=$2
+	shift 2
+	out=$tmp/$(echo "$run_name" | tr -c 'a-zA-Z0-9.\n' _).out
+	run_start=$(cut -d ' ' -f 1 /proc/uptime)
+	timeout -k 2 "$run_limit" lkvm "$@" >"$out" 2>&1 </dev/null
+	status=$?
+	run_end=$(cut -d ' ' -f 1 /proc/uptime)
+	{
+		echo "=== $run_name: lkvm $* (status $status, $run_start to $run_end)"
+		cat "$out"
+	} >>"$guest_log"
+}
+
+# run_linux NAME SECONDS 'GUEST KERNEL ARGUMENTS' ARGUMENT...: run_lkvm with the Linux guest.
+run_linux() {
+	linux_name=$1
+	linux_limit=$2
+	linux_append=$3
+	shift 3
+	run_lkvm "$linux_name" "$linux_limit" run -k "$guest/Image" -i "${initrd:-$guest/initrd}" \
+		-p "console=ttyS0 quiet panic=-1 $linux_append" "$@"
+}
+
+# start_lkvm NAME ARGUMENT...: run lkvm in the background: $pid, $out, and standard input from $in.
+start_lkvm() {
+	run_name=$1
+	shift
+	out=$tmp/$(echo "$run_name" | tr -c 'a-zA-Z0-9.\n' _).out
+	lkvm "$@" >"$out" 2>&1 </dev/null &
+	pid=$!
+}
+
+# wait_for SECONDS COMMAND...: try the command until it succeeds.
+wait_for() {
+	wait_left=$(($1 * 10))
+	shift
+	until "$@"; do
+		[ "$wait_left" -gt 0 ] || return 1
+		wait_left=$((wait_left - 1))
+		usleep 100000
+	done
+}
+
+# wait_for_output SECONDS EXTENDED-REGEXP: until the last started lkvm has printed a match.
+wait_for_output() {
+	wait_for "$1" grep -Eq -- "$2" "$out"
+}
+
+# wait_lkvm SECONDS: the started lkvm ends by itself: $status; 124 and killed if it does not.
+wait_lkvm() {
+	if wait_for "$1" sh -c "! kill -0 $pid 2>/dev/null || grep -q '^State:.Z' /proc/$pid/status"; then
+		wait "$pid"
+		status=$?
+	else
+		kill -9 "$pid"
+		wait "$pid"
+		status=124
+	fi
+	{
+		echo "=== $run_name (status $status)"
+		cat "$out"
+	} >>"$guest_log"
+}
+
+# guest_says KEY: what the guest reported in its last lkvm run as "guest: KEY VALUE".
+guest_says() {
+	tr -d '\r' <"$out" | sed -n "s/^guest: $1 //p"
+}
+
+# guest_script: standard input is a shell script to run in the Linux guest, after its modules are
+# loaded, in place of do=...: sets $initrd for run_linux.
+guest_script() {
+	mkdir -p "$tmp/initrd"
+	cat >"$tmp/initrd/script"
+	{
+		cat "$guest/initrd"
+		(cd "$tmp/initrd" && echo script | cpio -o -H newc 2>/dev/null)
+	} >"$tmp/initrd.cpio"
+	initrd=$tmp/initrd.cpio
+}
+
+# How many interrupts of a passed-through device the host itself has taken.
+host_irqs() {
+	awk -v bdf="$1" '/vfio-(msix?|intx)/ && index($0, bdf) {
+		for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) n += $i
+	} END { print n + 0 }' /proc/interrupts
+}
+
+# Errors and warnings the host's kernel has printed since boot.
+host_complaints() {
+	dmesg -r | awk -F '[<>]' '$2 % 8 <= 4'
+}
