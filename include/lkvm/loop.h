@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The main thread's event loop: epoll over sources that belong to their devices. */
+#ifndef LKVM_LOOP_H
+#define LKVM_LOOP_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <lkvm/run_end.h>
+
+/* Embedded in whoever waits for fd; ready() runs on the main thread with the EPOLL* bits that are set. */
+struct loop_source {
+	int fd;
+	void (*ready)(struct loop_source *source, uint32_t events);
+};
+
+struct loop {
+	int epoll_fd;
+	struct loop_source wake; /* an eventfd: loop_end() from another thread */
+	atomic_int end; /* enum run_end (+ signal number); the first one that is set stays */
+};
+
+int loop_create(struct loop *loop);
+void loop_destroy(struct loop *loop);
+
+/*
+ * Waits for `events` (EPOLLIN, ...; 0 parks the source) on source->fd. The source stays its owner's, and must be
+ * removed before its fd is closed. -EPERM: the fd is a file epoll cannot wait for (always ready, read it at will).
+ */
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events);
+int loop_modify(struct loop *loop, struct loop_source *source, uint32_t events);
+void loop_remove(struct loop *loop, struct loop_source *source);
+
+/* Dispatches until loop_end(); returns the enum run_end (RUN_SIGNAL + n for signal n) or -errno. */
+int loop_run(struct loop *loop);
+
+/* From any thread: ends the run. Of several ends the first counts, but a host error outranks the guest's. */
+void loop_end(struct loop *loop, int end);
+
+/* Forgets the end, so that the guest may be run once more. */
+void loop_rewind(struct loop *loop);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A PCI Express root bus: ECAM, three windows, up to 256 functions, each with a virtual configuration space of
+ * 4096 bytes (PCIe 5.0, 7.2). Machine-neutral: knows neither KVM nor what a function is.
+ */
+#ifndef LKVM_PCI_H
+#define LKVM_PCI_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <linux/pci_regs.h>
+#include <lkvm/mmio.h>
+
+#define PCI_CONFIG_SIZE 4096
+#define PCI_FUNCTIONS   256 /* on a bus: 32 devices of 8 functions */
+#define PCI_BARS        6
+
+#define PCI_DEVFN_OF(slot, fn) (((slot) << 3) | (fn))
+
+struct pci_window {
+	uint64_t base, size; /* guest-physical, bytes; size 0: there is none */
+};
+
+struct pci_layout {
+	struct pci_window ecam;  /* only bus 0, the first 1 MiB, answers */
+	struct pci_window io;    /* CPU address of I/O port 0 */
+	struct pci_window mem32; /* non-prefetchable, bus address = CPU address */
+	struct pci_window mem64; /* prefetchable, above RAM */
+};
+
+struct pci_function;
+
+/*
+ * What a function does beyond the virtual configuration space. Hooks may be NULL. config_* and bar_map/bar_unmap run
+ * with function->lock held; bar_read/bar_write without it, on any vCPU's thread.
+ */
+struct pci_function_class {
+	/* Reads [offset, offset + size) (size 1, 2 or 4, naturally aligned) where the bytes are not all in config[]. */
+	uint32_t (*config_read)(struct pci_function *function, unsigned offset, unsigned size);
+	/* After a write has been merged into config[] under writable[] and its BAR or decode effects are done. */
+	void (*config_written)(struct pci_function *function, unsigned offset, unsigned size,
+			       uint32_t value);
+	/* An access to a BAR that was not mapped straight through; a BAR's size bounds offset + size. */
+	uint64_t (*bar_read)(struct pci_function *function, unsigned bar, uint64_t offset,
+			     unsigned size);
+	void (*bar_write)(struct pci_function *function, unsigned bar, uint64_t offset,
+			  unsigned size, uint64_t value);
+	/* The BAR starts, stops being decoded at gpa (CPU address). A failed map was reported; the BAR reads as ones. */
+	int (*bar_map)(struct pci_function *function, unsigned bar, uint64_t gpa);
+	void (*bar_unmap)(struct pci_function *function, unsigned bar);
+};
+
+struct pci_bar {
+	uint64_t
+		size; /* bytes, a power of two; 0: not implemented (or the upper half of the one before) */
+	uint32_t
+		flags; /* PCI_BASE_ADDRESS_SPACE_IO, PCI_BASE_ADDRESS_MEM_TYPE_64, PCI_BASE_ADDRESS_MEM_PREFETCH */
+	bool mapped; /* decoded right now, at region.base */
+	struct mmio_region region;
+	struct pci_function *function;
+};
+
+struct pci_function {
+	const struct pci_function_class *class;
+	const char *name; /* for messages, such as the host's BDF */
+	struct pci_bus *bus;
+	uint8_t devfn;
+	pthread_mutex_t
+		lock; /* guards config, bars and the owner's own state; before irq_routes, vm and mmio locks */
+	uint8_t config[PCI_CONFIG_SIZE];
+	uint8_t writable
+		[PCI_CONFIG_SIZE]; /* bits a guest's write changes; the rest keep their value */
+	struct pci_bar bar[PCI_BARS];
+	uint32_t
+		intx_line; /* the wired interrupt of its INTx pin, where PCI_INTERRUPT_PIN is not 0 */
+	atomic_bool complained; /* report_once() */
+};
+
+struct pci_bus {
+	struct mmio_bus *mmio;
+	struct pci_layout layout;
+	struct mmio_region ecam;
+	struct pci_function *functions[PCI_FUNCTIONS];
+	uint64_t next_io, next_mem32,
+		next_mem64;   /* where the next BAR is placed before the guest places it anew */
+	uint64_t next_io_end; /* unused ports end here */
+};
+
+/* Puts the ECAM on the MMIO bus and declares the windows as holes of ones. The bus has no lock: it is built first. */
+int pci_bus_create(struct pci_bus *bus, struct mmio_bus *mmio, const struct pci_layout *layout);
+void pci_bus_destroy(struct pci_bus *bus);
+
+/*
+ * Initialises the parts that do not come from its owner: lock, and config/writable for the type 0 header's common
+ * registers. The owner then fills in IDs, capabilities and pci_function_set_bar(), and calls pci_bus_add().
+ */
+int pci_function_init(struct pci_function *function, const struct pci_function_class *class,
+		      const char *name);
+void pci_function_destroy(struct pci_function *function);
+
+/*
+ * Declares BAR n. -EINVAL: the size is no power of two, below 16 bytes (4 for I/O), or n is the last for a 64-bit one.
+ * -ERANGE: no window can hold it. Both reported with the function's name.
+ */
+int pci_function_set_bar(struct pci_function *function, unsigned n, uint64_t size, uint32_t flags);
+
+/*
+ * Puts a function at devfn, or, devfn < 0, at function 0 of the first free slot. Sets the multi-function bit of
+ * function 0 where it has siblings. -EBUSY, -ENOSPC, reported.
+ */
+int pci_bus_add(struct pci_bus *bus, struct pci_function *function, int devfn);
+
+/*
+ * Gives every BAR of every function an address in its window, large ones first (a function's order breaks ties), and
+ * writes it to the BARs; decode stays off. The guest may choose others. -ENOSPC reported with the function's name.
+ */
+int pci_bus_assign(struct pci_bus *bus);
+
+/*
+ * Gives each function with an interrupt pin a wired interrupt of its own, from `first` on in devfn order, below `limit`.
+ * Returns how many, or -ENOSPC, reported. (An interrupt-map can tell the guest; no line is shared.)
+ */
+int pci_bus_assign_lines(struct pci_bus *bus, uint32_t first, uint32_t limit);
+
+/* The guest's accesses; also used by tests and by machine reset. offset < 4096, size 1, 2, 4, naturally aligned. */
+uint32_t pci_config_read(struct pci_function *function, unsigned offset, unsigned size);
+void pci_config_write(struct pci_function *function, unsigned offset, unsigned size,
+		      uint32_t value);
+
+/* Little-endian access to config[] by the owner; no effects. */
+uint32_t pci_get(const uint8_t *config, unsigned offset, unsigned size);
+void pci_put(uint8_t *config, unsigned offset, unsigned size, uint32_t value);
+
+/* Function reset: COMMAND cleared, BARs no longer decoded; addresses and the rest of config[] stay. Takes the lock. */
+void pci_function_reset(struct pci_function *function);
+
+/* Address the guest has programmed into BAR n (CPU address for I/O BARs: port + io.base). */
+uint64_t pci_bar_address(const struct pci_function *function, unsigned n);
+
+#endif
