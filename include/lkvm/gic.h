@@ -22,6 +22,7 @@ struct gic {
 	uint64_t msi_base, msi_size;   /* ITS or GICv2m frame; size 0: no MSIs */
 	unsigned v2m_first, v2m_count; /* SPIs the GICv2m frame hands out */
 	struct mmio_region v2m;
+	struct mmio_bus *mmio; /* v2m is on it */
 };
 
 /*

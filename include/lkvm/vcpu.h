@@ -40,6 +40,7 @@ struct vcpu {
 	pthread_t thread;
 	bool started;
 	atomic_bool stop;
+	atomic_bool complained; /* report_once() */
 };
 
 /* Creates and initialises vCPU `index`; all but 0 wait for PSCI CPU_ON. Reported. destroy accepts a zeroed object. */
@@ -55,8 +56,9 @@ int vcpu_set_entry(struct vcpu *vcpu, const struct vcpu_features *features, uint
 		   uint64_t fdt);
 
 /*
- * Starts the thread; it runs the guest until vcpu_stop(), or tells the loop how the guest ended and waits for it.
- * vcpu_stop() asks (vcpu_kick_all's signal interrupts KVM_RUN and blocking writes) and joins. Both by the main thread.
+ * Starts the thread; it runs the guest until it is asked to stop, or ends when it has told the loop how the guest ended.
+ * Asking interrupts KVM_RUN and blocking system calls; ask all, then join each. All three by the main thread; a vCPU
+ * that was not started is left alone.
  */
 int vcpu_start(struct vcpu *vcpu);
 void vcpu_request_stop(struct vcpu *vcpu);
@@ -64,6 +66,9 @@ void vcpu_join(struct vcpu *vcpu);
 
 /* Installs the handler of the signal that interrupts vCPU threads; once a process, before the first vcpu_start(). */
 int vcpu_signal_setup(void);
+
+/* Its program counter, 0 where KVM does not tell. Only while its thread is not in KVM_RUN. */
+uint64_t vcpu_pc(const struct vcpu *vcpu);
 
 /* MPIDR_EL1 affinity fields of vCPU `index` as KVM numbers them (16 to a cluster). */
 uint64_t vcpu_mpidr(unsigned index);
