@@ -212,8 +212,10 @@ demo: $B/lkvm $B/bed/.done
 	@tests/bed/demo
 
 # --- the rest ---
-lint: $(SRC:%.c=$B/native/%.o) $(OBJ) | $B/need/lint
-	@scripts/lint
+lint: $(OBJ) | $(UAPI) $B/need/lint
+	@CROSS_COMPILE='$(CROSS_COMPILE)' OBJECTS='$(ARM)' \
+		NATIVE_FLAGS='$(filter-out -MMD -MP,$(NATIVE_FLAGS))' scripts/lint $(LINT)
+	@wrong=$$(tests/lint/planted); [ -z "$$wrong" ] || { echo "$$wrong"; exit 1; }
 
 # One after the other, whatever -j says: the boot tests want the machine for themselves.
 check:

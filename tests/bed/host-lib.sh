@@ -71,8 +71,8 @@ find_pci() {
 	done | sed -n "${2:-1}p" | grep .
 }
 
-# What the emulated devices are called here: find nvme|e1000e|edu|e1000|igb|xhci|virtio-net|... [N].
-find() {
+# bdf NAME [N]: the BDF of the (Nth) such device among those that QEMU emulates.
+bdf() {
 	case $1 in
 	nvme) find_pci 1b36:0010 "${2:-1}" ;;
 	e1000e) find_pci 8086:10d3 "${2:-1}" ;;
