@@ -77,6 +77,7 @@ struct vfio_device {
 };
 
 /* door.c: the one door to VFIO's fds; each returns the result or -errno and reports nothing. Tests link another. */
+int vfio_open_path(const char *path); /* read-write; the fd */
 int vfio_ioctl_call(int fd, unsigned long request, void *arg);
 int vfio_ioctl_value(int fd, unsigned long request, unsigned long value);
 int64_t vfio_pread(int fd, void *buf, uint64_t len, uint64_t offset);
