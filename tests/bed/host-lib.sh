@@ -52,9 +52,10 @@ like() {
 	fi
 }
 
-# Print the plan and leave; the exit status tells whether everything was ok.
+# Print the plan and leave; the exit status tells whether everything was ok. A .t that has tests of
+# its own after this run says how many with -e TAP_MORE=N.
 done_testing() {
-	echo "1..$tap_count"
+	echo "1..$((tap_count + ${TAP_MORE:-0}))"
 	[ "$tap_failed" = 0 ] && [ "$tap_count" -gt 0 ]
 	exit
 }
@@ -161,7 +162,7 @@ wait_for() {
 	until "$@"; do
 		[ "$wait_left" -gt 0 ] || return 1
 		wait_left=$((wait_left - 1))
-		usleep 100000
+		sleep 0.1
 	done
 }
 
