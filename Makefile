@@ -113,7 +113,7 @@ $B/guest/%.o: guest/%.S Makefile | $B/need/build
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
 $B/guest/%.elf: $B/guest/%.o $(GUEST_OBJ) guest/lib/guest.ld
 	$(call say,LD)
-	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-T,guest/lib/guest.ld -o $@ \
+	$(Q)$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--no-warn-rwx-segments -Wl,-T,guest/lib/guest.ld -o $@ \
 		$< $(GUEST_OBJ)
 $B/guest/%.bin: $B/guest/%.elf
 	$(call say,BIN)
