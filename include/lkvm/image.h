@@ -12,7 +12,10 @@
 
 enum image_kind { IMAGE_NONE, IMAGE_ARM64, IMAGE_FLAT, IMAGE_FLAT32, IMAGE_FIRMWARE };
 
-/* A file in full: fd can be mapped, whatever it was opened from (a pipe or a compressed file becomes a memfd). */
+/*
+ * A file in full: fd can be mapped, whatever it was opened from (what cannot be, such as a pipe, and what has to be
+ * unpacked becomes a memfd). A regular file is not copied: it must not change while the guest runs.
+ */
 struct image_file {
 	int fd;
 	uint64_t size; /* bytes */
@@ -23,13 +26,14 @@ struct kernel_image {
 	enum image_kind kind;
 	uint64_t text_offset; /* from a 2 MiB boundary */
 	uint64_t image_size;  /* bytes of memory, .bss included; at least the file's */
-	bool anywhere;        /* flags bit 3: any 2 MiB-aligned base will do */
+	bool open_ended;      /* its .bss is unknown: as much as possible is left free after it */
 };
 
 /*
  * Opens path ("Unable to open kernel PATH" where it cannot be) and reads its header (Documentation/arch/arm64/booting):
- * an arm64 Image, gzip or zstd of one (unpacked), or else a flat binary. aarch32: flat, for a 32-bit guest. Reported:
- * directory, empty, a header that lies, big-endian, a compressed file that is broken or unpacks to more than `limit`.
+ * an arm64 Image, one in gzip, zstd or an EFI zboot file of these (unpacked), or else a flat binary. aarch32: flat, for
+ * a 32-bit guest. Opening and reading a FIFO waits for its writer. Reported: directory, empty, a header that lies,
+ * big-endian, a kernel of another kind (ELF, x86, ...), a compressed file that is broken or unpacks to more than `limit`.
  */
 int kernel_image_open(struct kernel_image *image, const char *path, bool aarch32, uint64_t limit);
 /* Firmware: any file, runs from the start of RAM or the address given. */
@@ -51,8 +55,9 @@ struct boot_layout {
 };
 
 /*
- * Lays out kernel, FDT and initrd in [ram_base, ram_base + ram_size): the FDT above the image, the initrd above the FDT.
- * firmware_address: where firmware is loaded, 0 for the start of RAM. Nothing overlaps, wraps or leaves RAM; -ENOSPC is
+ * Lays out kernel, FDT and initrd in [ram_base, ram_base + ram_size): the kernel as low as it may be, the FDT above it,
+ * the initrd above the FDT, both on 2 MiB boundaries. firmware_address: where firmware is loaded, 0 for the start of RAM.
+ * IMAGE_NONE: only the others; the entry is the caller's to set. Nothing overlaps, wraps or leaves RAM; -ENOSPC is
  * reported with the size of RAM that would do.
  */
 int boot_layout_choose(struct boot_layout *layout, const struct kernel_image *kernel,
@@ -63,6 +68,9 @@ int boot_layout_choose(struct boot_layout *layout, const struct kernel_image *ke
  * Puts a file at gpa. map: its whole pages become private mappings of the file (nothing is copied, pages come in when
  * the guest touches them) where gpa is page-aligned; else, and for a tail beyond the file's last page, it is read.
  * Bytes after the file up to mem_size are zero (a restart may have left others). Returns bytes copied, or -errno, reported.
+ *
+ * map replaces RAM's pages by others. So it is not for hugetlbfs; nor for pages that are pinned for DMA already, which
+ * would go on to the old ones; nor, but for a memfd, for a guest with MTE: a file's pages have no tags.
  */
 int64_t image_place(const struct image_file *file, const char *what, struct guest_mem *mem,
 		    uint64_t gpa, uint64_t mem_size, bool map);
