@@ -29,6 +29,15 @@ static_assert(offsetof(struct arm64_header, magic) == 56, "arm64 Image magic");
 #define ARM64_FLAG_BE         (1ULL << 0)
 #define ARM64_OLD_TEXT_OFFSET 0x80000ULL
 
+/* A zImage (Documentation/arch/arm/booting.rst). Little-endian. */
+struct arm_header {
+	uint32_t code[9];
+	uint32_t magic;
+};
+static_assert(offsetof(struct arm_header, magic) == 0x24, "zImage magic");
+
+#define ARM_MAGIC 0x016f2818
+
 /* An EFI application that unpacks a kernel (drivers/firmware/efi/libstub/zboot-header.S). Little-endian. */
 struct zboot_header {
 	char mz[4];
@@ -47,6 +56,7 @@ struct head {
 	union {
 		uint8_t bytes[1024];
 		struct arm64_header arm64;
+		struct arm_header arm;
 		struct zboot_header zboot;
 	};
 };
@@ -55,7 +65,6 @@ struct head {
 static const struct {
 	unsigned offset, len;
 	const char *magic, *what, *cure;
-	bool for_aarch32; /* a 32-bit guest can run it */
 } foreign_kernels[] = {
 	{ 0, 4, "\177ELF", "an ELF file", "take arch/arm64/boot/Image, or use objcopy -O binary" },
 	{ 0, 6, "\3757zXZ", "compressed with xz", "lkvm unpacks gzip and zstd; use unxz" },
@@ -68,8 +77,6 @@ static const struct {
 	{ 0, 4, "\047\005\031\126", "a U-Boot uImage", "take arch/arm64/boot/Image" },
 	{ 0, 4, "\320\015\376\355", "a device tree or FIT image", "take arch/arm64/boot/Image" },
 	{ 0x202, 4, "HdrS", "an x86 kernel", "the guest needs one for arm64" },
-	{ 0x24, 4, "\030\050\157\001", "a 32-bit ARM zImage", "use --aarch32",
-	  .for_aarch32 = true },
 };
 
 static int read_head(struct head *head, const struct image_file *file, const char *path)
@@ -138,13 +145,13 @@ static int refuse_foreign(const struct head *head, const char *path, bool aarch3
 	for (size_t i = 0; i < sizeof(foreign_kernels) / sizeof(foreign_kernels[0]); i++) {
 		unsigned offset = foreign_kernels[i].offset, len = foreign_kernels[i].len;
 
-		if (offset + len > head->len || (aarch32 && foreign_kernels[i].for_aarch32))
-			continue;
-		if (!memcmp(head->bytes + offset, foreign_kernels[i].magic, len))
+		if (offset + len <= head->len &&
+		    !memcmp(head->bytes + offset, foreign_kernels[i].magic, len))
 			return refuse(-ENOEXEC, "kernel %s is %s: %s", path,
 				      foreign_kernels[i].what, foreign_kernels[i].cure);
 	}
-	return 0;
+	if (!aarch32 && head->len >= sizeof(head->arm) && le32toh(head->arm.magic) == ARM_MAGIC)
+		return refuse(-ENOEXEC, "kernel %s is a 32-bit one: run it with --aarch32", path);
 }
 
 static int read_arm64_header(struct kernel_image *image, const struct arm64_header *header,
