@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -88,13 +89,21 @@ int loop_run(struct loop *loop)
 	return atomic_load(&loop->end);
 }
 
+/* A reset may be followed by another run of the guest, so that whatever else happened meanwhile must not be lost to it. */
+static bool outranks(int end, int current)
+{
+	if (current == RUN_GOES_ON)
+		return true;
+	return end == RUN_HOST_ERROR || (current == RUN_RESET && end > RUN_HOST_ERROR);
+}
+
 void loop_end(struct loop *loop, int end)
 {
 	const uint64_t one = 1;
-	int expected = RUN_GOES_ON;
+	int current = atomic_load(&loop->end);
 
-	if (!atomic_compare_exchange_strong(&loop->end, &expected, end) && end == RUN_HOST_ERROR)
-		atomic_store(&loop->end, end);
+	while (outranks(end, current) && !atomic_compare_exchange_weak(&loop->end, &current, end))
+		;
 	(void)!write(loop->wake.fd, &one, sizeof(one));
 }
 

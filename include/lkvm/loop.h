@@ -33,7 +33,10 @@ void loop_remove(struct loop *loop, struct loop_source *source);
 /* Dispatches until loop_end(); returns the enum run_end (RUN_SIGNAL + n for signal n) or -errno. */
 int loop_run(struct loop *loop);
 
-/* From any thread: ends the run. Of several ends the first counts, but a host error outranks the guest's. */
+/*
+ * From any thread: ends the run. Of several ends the first counts, but a host error outranks all, and a quit, timeout or
+ * signal outranks a guest's reset.
+ */
 void loop_end(struct loop *loop, int end);
 
 /* Forgets the end, so that the guest may be run once more. */

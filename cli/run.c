@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `lkvm run`: from options to a machine, and from its end to an exit status. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <lkvm/report.h>
+#include "run.h"
+
+#define FIELD(member) offsetof(struct run_options, member)
+
+static const struct cli_option run_options[] = {
+	{ 'k', "kernel", "FILE", "Kernel: an arm64 Image (also .gz, .zst) or a flat binary",
+	  cli_take_string, FIELD(machine.kernel) },
+	{ 'i', "initrd", "FILE", "Initial RAM disk", cli_take_string, FIELD(machine.initrd) },
+	{ 'p', "params", "TEXT", "Kernel command line", run_take_params, 0 },
+	{ 'f', "firmware", "FILE", "Firmware to run in place of a kernel", cli_take_string,
+	  FIELD(machine.firmware) },
+	{ 0, "firmware-address", "ADDR", "Where firmware is loaded (the start of RAM)",
+	  cli_take_u64, FIELD(machine.firmware_address) },
+	{ 'F', "flash", "FILE", "CFI flash for firmware", cli_take_string, FIELD(machine.flash) },
+	{ 'c', "cpus", "N", "Number of vCPUs (as many as the host's CPUs)", cli_take_unsigned,
+	  FIELD(machine.cpus) },
+	{ 'm', "mem", "SIZE[BKMGTP][@ADDR]",
+	  "Guest RAM, in MiB without a unit (64 MiB * (vCPUs + 3))", run_take_mem, 0 },
+	{ 0, "hugetlbfs", "DIR", "Guest RAM in huge pages of this hugetlbfs mount", cli_take_string,
+	  FIELD(machine.hugetlbfs) },
+	{ 0, "vfio-pci", "[DOMAIN:]BUS:DEV.FN[,guest=SLOT[.FN]]",
+	  "Pass a PCI function of the host to the guest; repeatable", run_take_vfio, 0 },
+	{ 0, "console", "serial[,out=FILE|fd:N][,in=FILE|fd:N]",
+	  "What UART 0 is connected to (stdin and stdout)", run_take_console, 0 },
+	{ 0, "tty", "N", "Connect UART N to a pty", run_take_tty, 0 },
+	{ 0, "irqchip", "auto|gicv3-its|gicv3|gicv2m|gicv2",
+	  "Interrupt controller (auto: the first the host has)", run_take_irqchip, 0 },
+	{ 0, "vcpu-affinity", "LIST|N=LIST", "Host CPUs of all vCPUs, or of vCPU N; repeatable",
+	  run_take_affinity, 0 },
+	{ 0, "pmu", NULL, "Give the guest a PMUv3", cli_take_true, FIELD(machine.features.pmu) },
+	{ 0, "sve-max-vl", "BITS", "Longest SVE vector the guest may use", run_take_sve, 0 },
+	{ 0, "aarch32", NULL, "Run a 32-bit guest", cli_take_true,
+	  FIELD(machine.features.aarch32) },
+	{ 0, "disable-mte", NULL, "No Memory Tagging Extension", cli_take_true,
+	  FIELD(machine.disable_mte) },
+	{ 0, "no-pvtime", NULL, "No steal time", cli_take_false, FIELD(machine.features.pvtime) },
+	{ 0, "kaslr-seed", "N", "Seed of the guest kernel's address layout (random)",
+	  run_take_kaslr, 0 },
+	{ 0, "on-reset", "exit|restart", "What a guest's reset does (exit, with status 32)",
+	  run_take_on_reset, 0 },
+	{ 0, "timeout", "SECONDS", "End the run after this time, with status 124",
+	  cli_take_unsigned, FIELD(machine.timeout) },
+	{ 0, "dump-dtb", "FILE", "Write the guest's device tree to a file", cli_take_string,
+	  FIELD(machine.dump_dtb) },
+	{ 0, "nodefaults", NULL, "Kernel command line verbatim, no device unasked", cli_take_true,
+	  FIELD(machine.nodefaults) },
+	{ 0, "name", "NAME", "The guest's name", cli_take_string, FIELD(name) },
+	{ 0, "loglevel", "error|warning|info|debug", "How much is told on stderr (warning)",
+	  run_take_loglevel, 0 },
+	{ 0 },
+};
+
+static int take_kernel(void *target, const char *text)
+{
+	struct run_options *options = target;
+
+	if (options->machine.kernel)
+		return refuse(-EINVAL, "two kernels: %s and %s", options->machine.kernel, text);
+	options->machine.kernel = text;
+	return 0;
+}
+
+static int check(const struct run_options *options)
+{
+	const struct machine_config *machine = &options->machine;
+
+	if (!machine->kernel == !machine->firmware)
+		return refuse(-EINVAL,
+			      machine->kernel
+				      ? "--kernel and --firmware exclude each other"
+				      : "lkvm run needs a kernel (-k FILE) or firmware (-f FILE)");
+	if (machine->firmware && machine->initrd)
+		return refuse(-EINVAL, "--initrd needs --kernel: firmware finds its own");
+	if (machine->firmware_address && !machine->firmware)
+		return refuse(-EINVAL, "--firmware-address needs --firmware");
+	return 0;
+}
+
+static int exit_status(int end)
+{
+	if (end < 0)
+		return EXIT_STATUS_ERROR;
+	if (end > RUN_SIGNAL)
+		return EXIT_STATUS_SIGNAL + end - RUN_SIGNAL;
+	switch ((enum run_end)end) {
+	case RUN_POWEROFF:
+	case RUN_QUIT:
+		return EXIT_STATUS_POWEROFF;
+	case RUN_RESET:
+		return EXIT_STATUS_RESET;
+	case RUN_PANIC:
+		return EXIT_STATUS_PANIC;
+	case RUN_CRASH:
+		return EXIT_STATUS_CRASH;
+	case RUN_TIMEOUT:
+		return EXIT_STATUS_TIMEOUT;
+	default:
+		return EXIT_STATUS_ERROR;
+	}
+}
+
+static int run(const struct run_options *options)
+{
+	struct machine *machine;
+	int end;
+
+	if (machine_create(&machine, &options->machine))
+		return EXIT_STATUS_ERROR;
+	end = machine_run(machine);
+	machine_destroy(machine);
+	if (end == RUN_TIMEOUT)
+		refuse(-ETIME, "the guest ran for %u seconds: --timeout ends it",
+		       options->machine.timeout);
+	return exit_status(end);
+}
+
+int cli_run(int argc, char **argv)
+{
+	struct run_options options = {
+		.machine = { .ram_base = MAP_RAM_BASE, .features = { .pvtime = true } },
+	};
+	int err, status = EXIT_STATUS_USAGE;
+
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		puts("usage: lkvm run [OPTIONS] [KERNEL]\n");
+	err = cli_parse(argc, argv, run_options, &options, take_kernel);
+	if (err == 1)
+		status = 0;
+	else if (!err && !check(&options))
+		status = run(&options);
+	run_options_free(&options);
+	return status;
+}

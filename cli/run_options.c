@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <lkvm/report.h>
+#include "run.h"
+
+#define COMMAND_LINE_MAX 2048 /* COMMAND_LINE_SIZE of an arm64 kernel */
+#define SVE_VL_STEP      128
+#define SVE_VL_MAX       2048
+
+void run_options_free(struct run_options *options)
+{
+	free(options->vfio);
+	free(options->affinity);
+	free(options->console);
+	free(options->params);
+}
+
+/* Several -p are one command line. */
+int run_take_params(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	const char *before = options->params ? options->params : "";
+	char *joined;
+
+	if (strlen(before) + strlen(value) + 2 > COMMAND_LINE_MAX)
+		return refuse(-E2BIG,
+			      "--%s: the kernel's command line is longer than the %d bytes a "
+			      "kernel keeps",
+			      option->name, COMMAND_LINE_MAX - 1);
+	if (asprintf(&joined, "%s%s%s", before, *before ? " " : "", value) < 0)
+		return report(-ENOMEM, "--%s", option->name);
+	free(options->params);
+	options->params = joined;
+	options->machine.params = joined;
+	return 0;
+}
+
+static int unit_shift(char unit)
+{
+	static const char units[] = "BKMGTP";
+	const char *at = unit ? strchr(units, unit & ~0x20) : NULL;
+
+	return at ? (int)(at - units) * 10 : -1;
+}
+
+int run_take_mem(void *target, const struct cli_option *option, const char *value)
+{
+	struct machine_config *config = &((struct run_options *)target)->machine;
+	int shift = 20;
+	unsigned long long size;
+	char *end;
+
+	errno = 0;
+	size = strtoull(value, &end, 0);
+	if (end != value && *end && *end != '@') {
+		shift = unit_shift(*end);
+		end++;
+	}
+	if (errno || end == value || shift < 0 || (*end && *end != '@') || strchr(value, '-'))
+		return refuse(-EINVAL, "--%s: %s is no SIZE[BKMGTP][@ADDR]", option->name, value);
+	if (!size || size > UINT64_MAX >> shift)
+		return refuse(-EINVAL, "--%s: %s is out of range", option->name, value);
+	config->ram_size = size << shift;
+	if (!*end)
+		return 0;
+	value = end + 1;
+	config->ram_base = strtoull(value, &end, 0);
+	shift = *end ? unit_shift(*end) : 0;
+	if (errno || end == value || shift < 0 || (*end && end[1]) ||
+	    config->ram_base > UINT64_MAX >> shift)
+		return refuse(-EINVAL, "--%s: %s is no address", option->name, value);
+	config->ram_base <<= shift;
+	return 0;
+}
+
+int run_take_vfio(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	size_t count = options->machine.vfio_count;
+	struct vfio_device_config *grown = reallocarray(options->vfio, count + 1, sizeof(*grown));
+
+	if (!grown)
+		return report(-ENOMEM, "--%s", option->name);
+	options->vfio = grown;
+	options->machine.vfio = grown;
+	if (vfio_device_config_parse(&grown[count], value))
+		return -EINVAL;
+	options->machine.vfio_count = count + 1;
+	return 0;
+}
+
+int run_take_console(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	struct machine_config *config = &options->machine;
+	char *rest, *part;
+
+	free(options->console);
+	options->console = strdup(value);
+	if (!options->console)
+		return report(-ENOMEM, "--%s", option->name);
+	config->console_in = config->console_out = NULL;
+	rest = options->console;
+	part = strsep(&rest, ",");
+	if (!strcmp(part, "virtio"))
+		return refuse(-ENOTSUP, "--%s: this lkvm has no virtio console, only serial",
+			      option->name);
+	if (strcmp(part, "serial"))
+		return refuse(-EINVAL, "--%s: %s is no console: serial", option->name, part);
+	while ((part = strsep(&rest, ","))) {
+		if (!strncmp(part, "out=", 4) && part[4])
+			config->console_out = part + 4;
+		else if (!strncmp(part, "in=", 3) && part[3])
+			config->console_in = part + 3;
+		else
+			return refuse(-EINVAL, "--%s: %s is neither out=FILE|fd:N nor in=FILE|fd:N",
+				      option->name, part);
+	}
+	return 0;
+}
+
+int run_take_tty(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+
+	if (value[0] < '0' || value[0] >= '0' + MAP_UARTS || value[1])
+		return refuse(-EINVAL, "--%s: %s is no UART: 0 to %d", option->name, value,
+			      MAP_UARTS - 1);
+	options->machine.tty[value[0] - '0'] = true;
+	return 0;
+}
+
+int run_take_irqchip(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+
+	if (irqchip_parse(value, &options->machine.irqchip))
+		return refuse(-EINVAL, "--%s: %s is none of %s", option->name, value,
+			      option->value);
+	return 0;
+}
+
+/* "0-3,8" into a set; -EINVAL where it is none. */
+static int parse_cpu_list(const char *text, cpu_set_t *cpus)
+{
+	CPU_ZERO(cpus);
+	do {
+		char *end;
+		unsigned long first, last;
+
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		first = last = strtoul(text, &end, 10);
+		if (*end == '-' && end[1] >= '0' && end[1] <= '9')
+			last = strtoul(end + 1, &end, 10);
+		if (first > last || last >= CPU_SETSIZE || (*end && *end != ','))
+			return -EINVAL;
+		for (unsigned long cpu = first; cpu <= last; cpu++)
+			CPU_SET(cpu, cpus);
+		text = *end ? end + 1 : end;
+		if (*end && !*text)
+			return -EINVAL;
+	} while (*text);
+	return 0;
+}
+
+int run_take_affinity(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	size_t count = options->machine.affinity_count;
+	struct vcpu_affinity *grown = reallocarray(options->affinity, count + 1, sizeof(*grown));
+	const char *list = strchr(value, '=');
+	char *end;
+
+	if (!grown)
+		return report(-ENOMEM, "--%s", option->name);
+	options->affinity = grown;
+	options->machine.affinity = grown;
+	grown[count].vcpu = -1;
+	if (list) {
+		unsigned long vcpu = strtoul(value, &end, 10);
+
+		if (end != list || end == value || *value == '-' || vcpu > INT32_MAX)
+			return refuse(-EINVAL, "--%s: %s names no vCPU before its =", option->name,
+				      value);
+		grown[count].vcpu = (int)vcpu;
+	}
+	if (parse_cpu_list(list ? list + 1 : value, &grown[count].cpus))
+		return refuse(-EINVAL, "--%s: %s is no list of CPUs such as 0-3,8", option->name,
+			      value);
+	options->machine.affinity_count = count + 1;
+	return 0;
+}
+
+int run_take_sve(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	struct cli_option at = *option;
+	unsigned bits;
+
+	at.offset = 0;
+	if (cli_take_unsigned(&bits, &at, value))
+		return -EINVAL;
+	if (bits % SVE_VL_STEP || bits > SVE_VL_MAX)
+		return refuse(-EINVAL,
+			      "--%s: %s is no vector length: a multiple of %d up to %d bits",
+			      option->name, value, SVE_VL_STEP, SVE_VL_MAX);
+	options->machine.features.sve_max_vl = bits;
+	return 0;
+}
+
+int run_take_kaslr(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	struct cli_option at = *option;
+
+	at.offset = offsetof(struct run_options, machine.kaslr_seed);
+	options->machine.kaslr_seed_given = true;
+	return cli_take_u64(target, &at, value);
+}
+
+int run_take_on_reset(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+
+	if (strcmp(value, "exit") && strcmp(value, "restart"))
+		return refuse(-EINVAL, "--%s: %s is neither exit nor restart", option->name, value);
+	options->machine.restart_on_reset = !strcmp(value, "restart");
+	return 0;
+}
+
+int run_take_loglevel(void *target, const struct cli_option *option, const char *value)
+{
+	static const struct {
+		const char *name;
+		int level;
+	} levels[] = { { "error", LOG_ERR },
+		       { "warning", LOG_WARNING },
+		       { "info", LOG_INFO },
+		       { "debug", LOG_DEBUG } };
+
+	(void)target;
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (!strcmp(value, levels[i].name)) {
+			report_set_level(levels[i].level);
+			return 0;
+		}
+	}
+	return refuse(-EINVAL, "--%s: %s is none of %s", option->name, value, option->value);
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the UARTs are connected to: stdio, files, file descriptors, ptys. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <lkvm/report.h>
+#include "machine.h"
+
+/* The number of "fd:N", or -1 where `spec` is a file's name. */
+static int fd_of_spec(const char *spec)
+{
+	char *end;
+	long fd;
+
+	if (strncmp(spec, "fd:", 3))
+		return -1;
+	fd = strtol(spec + 3, &end, 10);
+	return *end || end == spec + 3 || fd < 0 || fd > 1 << 20 ? -1 : (int)fd;
+}
+
+static int open_spec(const char *spec, int flags, int *out_fd, bool *ours)
+{
+	int fd = fd_of_spec(spec);
+
+	*ours = fd < 0;
+	if (fd >= 0 && fcntl(fd, F_GETFD) < 0)
+		return refuse(-EBADF, "--console: file descriptor %d is not open", fd);
+	if (fd < 0)
+		fd = open(spec, flags | O_CLOEXEC | O_NOCTTY, 0666);
+	if (fd < 0)
+		return report(-errno, "cannot open %s for the console", spec);
+	*out_fd = fd;
+	return 0;
+}
+
+static int open_first(struct console *console, const struct machine_config *config)
+{
+	int err = 0;
+
+	/* A shell may start us without stdin or stdout; then nothing is connected there. */
+	console->in_fd = fcntl(STDIN_FILENO, F_GETFD) < 0 ? -1 : STDIN_FILENO;
+	console->out_fd = fcntl(STDOUT_FILENO, F_GETFD) < 0 ? -1 : STDOUT_FILENO;
+	if (config->console_in)
+		err = open_spec(config->console_in, O_RDONLY, &console->in_fd, &console->close_in);
+	if (!err && config->console_out)
+		err = open_spec(config->console_out, O_WRONLY | O_CREAT | O_TRUNC, &console->out_fd,
+				&console->close_out);
+	return err;
+}
+
+/* The slave's side is put into raw mode: a terminal program sees what the guest writes and nothing else. */
+static int make_raw(const char *name)
+{
+	struct termios attributes;
+	int fd = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (tcgetattr(fd, &attributes) == 0) {
+		cfmakeraw(&attributes);
+		tcsetattr(fd, TCSANOW, &attributes);
+	}
+	return fd;
+}
+
+static int open_pty(struct console *console, unsigned n)
+{
+	char name[64];
+	int slave;
+
+	console->in_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	console->close_in = true;
+	if (console->in_fd < 0 || grantpt(console->in_fd) < 0 || unlockpt(console->in_fd) < 0 ||
+	    ptsname_r(console->in_fd, name, sizeof(name)) != 0)
+		return report(-errno, "cannot create a pty for --tty %u", n);
+	/* Kept open as the output's owner: without a slave that is open the master reads EIO for ever. */
+	slave = make_raw(name);
+	if (slave < 0)
+		return report(slave, "cannot open %s for --tty %u", name, n);
+	console->out_fd = console->in_fd;
+	console->slave_fd = slave;
+	fprintf(stderr, "  Info: Assigned terminal %u to pty %s\n", n, name);
+	return 0;
+}
+
+int consoles_open(struct machine *machine)
+{
+	int err = 0;
+
+	for (unsigned n = 0; n < MAP_UARTS && !err; n++) {
+		struct console *console = &machine->consoles[n];
+
+		*console = (struct console){ .in_fd = -1, .out_fd = -1, .slave_fd = -1 };
+		if (machine->config.tty[n])
+			err = open_pty(console, n);
+		else if (n == 0)
+			err = open_first(console, &machine->config);
+	}
+	return err;
+}
+
+void consoles_raw(struct machine *machine)
+{
+	struct console *console = &machine->consoles[0];
+	struct termios raw;
+
+	/* A background job that changed its terminal's mode would be stopped. */
+	if (console->in_fd != STDIN_FILENO || tcgetattr(STDIN_FILENO, &console->saved) < 0 ||
+	    tcgetpgrp(STDIN_FILENO) != getpgrp())
+		return;
+	raw = console->saved;
+	cfmakeraw(&raw);
+	raw.c_oflag = console->saved.c_oflag; /* our own messages go there too */
+	console->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+}
+
+void consoles_close(struct machine *machine)
+{
+	for (unsigned n = 0; n < MAP_UARTS; n++) {
+		struct console *console = &machine->consoles[n];
+
+		if (console->raw)
+			tcsetattr(STDIN_FILENO, TCSANOW, &console->saved);
+		if (console->close_in && console->in_fd >= 0)
+			close(console->in_fd);
+		if (console->close_out && console->out_fd >= 0)
+			close(console->out_fd);
+		if (console->slave_fd >= 0)
+			close(console->slave_fd);
+		*console = (struct console){ .in_fd = -1, .out_fd = -1, .slave_fd = -1 };
+	}
+}
