@@ -152,6 +152,7 @@ static int refuse_foreign(const struct head *head, const char *path, bool aarch3
 	}
 	if (!aarch32 && head->len >= sizeof(head->arm) && le32toh(head->arm.magic) == ARM_MAGIC)
 		return refuse(-ENOEXEC, "kernel %s is a 32-bit one: run it with --aarch32", path);
+	return 0;
 }
 
 static int read_arm64_header(struct kernel_image *image, const struct arm64_header *header,
