@@ -25,7 +25,7 @@ struct pci_window {
 
 struct pci_layout {
 	struct pci_window ecam;  /* only bus 0, the first 1 MiB, answers */
-	struct pci_window io;    /* CPU address of I/O port 0 */
+	struct pci_window io;    /* CPU address of I/O port 0, 64 KiB-aligned */
 	struct pci_window mem32; /* non-prefetchable, bus address = CPU address */
 	struct pci_window mem64; /* prefetchable, above RAM */
 };
@@ -34,7 +34,8 @@ struct pci_function;
 
 /*
  * What a function does beyond the virtual configuration space. Hooks may be NULL. config_* and bar_map/bar_unmap run
- * with function->lock held; bar_read/bar_write without it, on any vCPU's thread.
+ * with function->lock held, which is recursive: they may reset the function or access its configuration space.
+ * bar_read/bar_write run without it, on any vCPU's thread.
  */
 struct pci_function_class {
 	/* Reads [offset, offset + size) (size 1, 2 or 4, naturally aligned) where the bytes are not all in config[]. */
@@ -47,7 +48,10 @@ struct pci_function_class {
 			     unsigned size);
 	void (*bar_write)(struct pci_function *function, unsigned bar, uint64_t offset,
 			  unsigned size, uint64_t value);
-	/* The BAR starts, stops being decoded at gpa (CPU address). A failed map was reported; the BAR reads as ones. */
+	/*
+	 * The BAR starts, stops being decoded at gpa (CPU address). A failed map was reported and has left nothing mapped;
+	 * the BAR then reads as ones until the function is reset.
+	 */
 	int (*bar_map)(struct pci_function *function, unsigned bar, uint64_t gpa);
 	void (*bar_unmap)(struct pci_function *function, unsigned bar);
 };
@@ -57,7 +61,9 @@ struct pci_bar {
 		size; /* bytes, a power of two; 0: not implemented (or the upper half of the one before) */
 	uint32_t
 		flags; /* PCI_BASE_ADDRESS_SPACE_IO, PCI_BASE_ADDRESS_MEM_TYPE_64, PCI_BASE_ADDRESS_MEM_PREFETCH */
-	bool mapped; /* decoded right now, at region.base */
+	bool mapped;  /* decoded right now, at region.base */
+	bool blocked; /* the guest wants it decoded, but another region is in the way */
+	bool failed;  /* bar_map failed: not decoded before a reset */
 	struct mmio_region region;
 	struct pci_function *function;
 };
@@ -83,9 +89,7 @@ struct pci_bus {
 	struct pci_layout layout;
 	struct mmio_region ecam;
 	struct pci_function *functions[PCI_FUNCTIONS];
-	uint64_t next_io, next_mem32,
-		next_mem64;   /* where the next BAR is placed before the guest places it anew */
-	uint64_t next_io_end; /* unused ports end here */
+	atomic_bool released; /* a BAR was unmapped: one that was blocked may have room now */
 };
 
 /* Puts the ECAM on the MMIO bus and declares the windows as holes of ones. The bus has no lock: it is built first. */
@@ -101,20 +105,23 @@ int pci_function_init(struct pci_function *function, const struct pci_function_c
 void pci_function_destroy(struct pci_function *function);
 
 /*
- * Declares BAR n. -EINVAL: the size is no power of two, below 16 bytes (4 for I/O), or n is the last for a 64-bit one.
- * -ERANGE: no window can hold it. Both reported with the function's name.
+ * Declares BAR n (PCIe 5.0, 7.5.1.2.1). -EINVAL: the size is no power of two, below 16 bytes (4 for I/O), there is no such
+ * BAR, n is the last for a 64-bit one, or the upper half of one. -ERANGE: its address has too few bits for the size. Both
+ * reported with the function's name.
  */
 int pci_function_set_bar(struct pci_function *function, unsigned n, uint64_t size, uint32_t flags);
 
 /*
  * Puts a function at devfn, or, devfn < 0, at function 0 of the first free slot. Sets the multi-function bit of
- * function 0 where it has siblings. -EBUSY, -ENOSPC, reported.
+ * function 0 where it has siblings. -EBUSY, -ENOSPC, -EINVAL (no such devfn), reported.
  */
 int pci_bus_add(struct pci_bus *bus, struct pci_function *function, int devfn);
 
 /*
- * Gives every BAR of every function an address in its window, large ones first (a function's order breaks ties), and
- * writes it to the BARs; decode stays off. The guest may choose others. -ENOSPC reported with the function's name.
+ * Gives every BAR of every function an address in its window, those first that only one window can hold, then large ones
+ * (a function's order breaks ties), and writes it to the BARs; decode stays as it is. No two memory BARs share a page of
+ * any host (64 KiB). The guest may choose others. -ENOSPC reported with the function's name; -EINVAL: a function whose slot
+ * has no function 0, which no guest would find, reported.
  */
 int pci_bus_assign(struct pci_bus *bus);
 
@@ -124,7 +131,10 @@ int pci_bus_assign(struct pci_bus *bus);
  */
 int pci_bus_assign_lines(struct pci_bus *bus, uint32_t first, uint32_t limit);
 
-/* The guest's accesses; also used by tests and by machine reset. offset < 4096, size 1, 2, 4, naturally aligned. */
+/*
+ * The guest's accesses; also used by tests and by machine reset. offset < 4096, size 1, 2, 4, naturally aligned; others read
+ * as ones and are ignored.
+ */
 uint32_t pci_config_read(struct pci_function *function, unsigned offset, unsigned size);
 void pci_config_write(struct pci_function *function, unsigned offset, unsigned size,
 		      uint32_t value);
