@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* lkvm vfio: what of the host can be passed through. */
+#include <stdio.h>
+#include <string.h>
+#include <lkvm/report.h>
+#include <lkvm/vfio.h>
+#include "cli.h"
+
+struct check_options {
+	const char *bdf;
+	bool json;
+};
+
+static const struct cli_option check_table[] = {
+	{ 0, "json", NULL, "Print one JSON object", cli_take_true,
+	  offsetof(struct check_options, json) },
+	{ 0, NULL, NULL, NULL, NULL, 0 },
+};
+
+static int usage(const char *what, const char *word)
+{
+	refuse(-1, "%s %s (lkvm vfio --help tells how it is used)", what, word);
+	return EXIT_STATUS_USAGE;
+}
+
+static int print_help(void)
+{
+	puts("usage: lkvm vfio list\n"
+	     "       lkvm vfio check [DOMAIN:]BUS:DEV.FN [--json]\n\n"
+	     "list    the host's PCI functions: driver, IOMMU group, and whether each is ready\n"
+	     "        to be passed through\n"
+	     "check   all that decides it for one function, what stands in the way, and the\n"
+	     "        commands that cure it; status 0: ready, 1: not\n");
+	cli_print_options(stdout, check_table);
+	return 0;
+}
+
+static int take_word(void *target, const char *text)
+{
+	struct check_options *options = target;
+
+	if (options->bdf)
+		return refuse(-1, "lkvm vfio check takes one function, not also %s", text);
+	options->bdf = text;
+	return 0;
+}
+
+static int check(int argc, char **argv)
+{
+	struct check_options options = { 0 };
+	struct vfio_device_config config;
+	int parsed = cli_parse(argc, argv, check_table, &options, take_word);
+
+	if (parsed == 1)
+		return 0;
+	if (parsed < 0)
+		return EXIT_STATUS_USAGE;
+	if (!options.bdf)
+		return usage("lkvm vfio check:", "which function?");
+	if (strchr(options.bdf, ',') || vfio_device_config_parse(&config, options.bdf))
+		return EXIT_STATUS_USAGE;
+	return vfio_check(config.bdf, options.json, stdout) == 0 ? 0 : EXIT_STATUS_ERROR;
+}
+
+int cli_vfio(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : NULL;
+
+	if (!what)
+		return usage("lkvm vfio:", "list or check?");
+	if (!strcmp(what, "--help") || !strcmp(what, "-h") || !strcmp(what, "help"))
+		return print_help();
+	if (!strcmp(what, "check"))
+		return check(argc - 1, argv + 1);
+	if (strcmp(what, "list"))
+		return usage("lkvm vfio: no such command:", what);
+	if (argc > 2)
+		return usage("lkvm vfio list takes no argument, not", argv[2]);
+	return vfio_list(stdout) == 0 ? 0 : EXIT_STATUS_ERROR;
+}
