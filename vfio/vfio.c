@@ -218,6 +218,7 @@ static void detach_device(struct vfio_device *dev)
 	vfio_device_reset(dev);
 	pthread_mutex_lock(&dev->function.lock);
 	memcpy(dev->function.config, dev->pristine, PCI_CONFIG_SIZE);
+	vfio_config_sync(dev);
 	dev->vm = NULL;
 	dev->routes = NULL;
 	dev->irqs = NULL;
