@@ -8,13 +8,14 @@
 #include <lkvm/mmio.h>
 
 struct rtc {
+	struct mmio_bus *mmio;
 	struct mmio_region region;
 	pthread_mutex_t lock; /* guards index and cmos */
 	uint8_t index;
 	uint8_t cmos[128]; /* the registers that are not the time */
 };
 
-/* Wall-clock time in UTC, BCD, 24 hours. destroy accepts a zeroed object. */
+/* The host's time in UTC, BCD, 24 hours; it cannot be set, and no alarm rings. Reported. destroy accepts a zeroed object. */
 int rtc_create(struct rtc *rtc, struct mmio_bus *mmio);
 void rtc_destroy(struct rtc *rtc);
 
