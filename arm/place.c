@@ -12,13 +12,12 @@ static int64_t map_pages(const struct image_file *file, uint8_t *host)
 {
 	uint64_t page = sysconf(_SC_PAGESIZE);
 	uint64_t size = file->size & ~(page - 1);
+	void *mapped;
 
 	if (!size || (uintptr_t)host & (page - 1))
 		return 0;
-	if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file->fd, 0) ==
-	    MAP_FAILED)
-		return -errno;
-	return size;
+	mapped = mmap(host, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file->fd, 0);
+	return mapped == MAP_FAILED ? -errno : (int64_t)size;
 }
 
 /* Gives whole pages back rather than touch them: most are zero and not there yet. */
