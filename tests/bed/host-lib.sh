@@ -119,7 +119,7 @@ guest_log=${BED_LOG:-/dev/bed-guest}
 tmp=$(mktemp -d)
 
 # run_lkvm NAME SECONDS ARGUMENT...: run lkvm to its end or for so long. Then $status is its exit
-# status (124 when it had to be ended), $out a file with all it and its guest printed, which is also
+# status (137 when it had to be killed), $out a file with all it and its guest printed, which is also
 # kept in the run's log.
 run_lkvm() {
 	run_name=$1
@@ -127,7 +127,7 @@ run_lkvm() {
 	shift 2
 	out=$tmp/$(echo "$run_name" | tr -c 'a-zA-Z0-9.\n' _).out
 	run_start=$(cut -d ' ' -f 1 /proc/uptime)
-	timeout -k 2 "$run_limit" lkvm "$@" >"$out" 2>&1 </dev/null
+	timeout -s KILL "$run_limit" lkvm "$@" >"$out" 2>&1 </dev/null
 	status=$?
 	run_end=$(cut -d ' ' -f 1 /proc/uptime)
 	{
@@ -146,7 +146,30 @@ run_linux() {
 		-p "console=ttyS0 quiet panic=-1 $linux_append" "$@"
 }
 
-# start_lkvm NAME ARGUMENT...: run lkvm in the background: $pid, $out, and standard input from $in.
+# run_payload NAME SECONDS PAYLOAD ARGUMENT...: run_lkvm with a guest that has no operating system.
+run_payload() {
+	payload_name=$1
+	payload_limit=$2
+	payload=$guest/$3.bin
+	shift 3
+	run_lkvm "$payload_name" "$payload_limit" run -k "$payload" -c 1 -m 256M "$@"
+}
+
+# payload_passes NAME: the last payload made all its checks, found nothing wrong and powered off.
+payload_passes() {
+	payload_checks=$(tr -d '\r' <"$out" | sed -n 's/^done //p')
+	payload_oks=$(tr -d '\r' <"$out" | grep -c '^ok ')
+	if [ "$status" = 0 ] && [ "${payload_checks:-0}" -gt 0 ] &&
+		[ "$payload_oks" = "$payload_checks" ] && ! grep -q '^not ok' "$out"; then
+		ok "$1 ($payload_checks checks)"
+	else
+		not_ok "$1"
+		diag "status $status, $payload_oks of ${payload_checks:-?} checks are ok:"
+		grep '^not ok' "$out" | diag
+	fi
+}
+
+# start_lkvm NAME ARGUMENT...: run lkvm in the background: $pid, $out.
 start_lkvm() {
 	run_name=$1
 	shift
