@@ -77,7 +77,7 @@ like "$(cat "$tmp/first")" '^chatter 0' "a guest whose console is closed has beg
 is "$(cat "$tmp/status")" 124 "and is not ended by SIGPIPE"
 
 run_payload chatter 20 chatter --timeout 3
-is "$(tr -d '\r' <"$out" | awk '/^chatter [0-9]+$/ { if ($2 != n++) bad++ } END { print n > 50, bad + 0 }')" \
+is "$(tr -d '\r' <"$out" | awk '/^chatter [0-9]+$/ { if ($2 != n++) bad++ } END { print (n > 50), bad + 0 }')" \
 	"1 0" "a guest that never stops printing loses no line"
 
 lkvm --help >"$tmp/help" 2>"$tmp/help.err"
