@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,13 +128,12 @@ static int unpack_gzip(struct unpacker *unpacker)
 	return err;
 }
 
-/* What is in in[], into frames; *hint: 0 at a frame's end. */
+/* Unpacks in[]; *hint: 0 at a frame's end. A frame's last byte is consumed when all its output has been given out. */
 static int unpack_zstd_chunk(struct unpacker *unpacker, ZSTD_DStream *zstd, size_t *hint)
 {
 	ZSTD_inBuffer in = { unpacker->in, unpacker->in_len, 0 };
-	bool out_full = false;
 
-	while (in.pos < in.size || out_full) {
+	while (in.pos < in.size) {
 		ZSTD_outBuffer out = { unpacker->out, CHUNK, 0 };
 		bool frame_done = *hint == 0;
 		int err;
@@ -149,7 +147,6 @@ static int unpack_zstd_chunk(struct unpacker *unpacker, ZSTD_DStream *zstd, size
 		err = drain(unpacker, out.pos);
 		if (err)
 			return err;
-		out_full = *hint && out.pos == out.size;
 	}
 	return 0;
 }

@@ -105,6 +105,8 @@ static void an_image_of_unknown_size_finds_its_fdt_near(void **state)
 
 	(void)state;
 	assert_int_equal(layout.initrd + layout.initrd_size, RAM + SZ_1G / 2);
+	layout = layout_of(&old_linux, 16 * SZ_1M, RAM, 768 * SZ_1M);
+	assert_int_equal(layout.initrd + layout.initrd_size, RAM + SZ_1G / 2);
 	layout = layout_of(&flat32, 16 * SZ_1M, RAM, 4 * SZ_1G);
 	assert_int_equal(layout.initrd + layout.initrd_size, RAM + SZ_1G / 2);
 	/* An initrd too large for that window is still placed, and the FDT in the window. */
@@ -167,6 +169,7 @@ static void too_little_ram_is_refused_with_the_size_that_does(void **state)
 					    0x2e00000 + 0x7c3200 - 1, 0),
 			 -ENOSPC);
 	assert_reported("need 54 MiB of guest memory");
+	layout_of(&linux_image, 0x7c3200, RAM, 0x2e00000 + 0x7c3200);
 }
 
 static void sizes_that_wrap_are_refused(void **state)
