@@ -34,9 +34,10 @@ enum flash_command {
 #define BUS_WIDTH       4    /* bytes */
 #define ID_MANUFACTURER 0x89 /* Intel */
 #define ID_DEVICE       0x18
-#define ID_LOCKED       0x01 /* of a block's third word */
-#define QUERY_SIZE      0x27 /* log2 of bytes */
-#define QUERY_BLOCKS    0x2d /* erase blocks less one, 16 bits */
+#define ID_LOCKED       0x01                             /* of a block's third word */
+#define BLOCK_SIZE_256  (FLASH_BLOCK_SIZE / CHIPS / 256) /* a chip's, in units of 256 bytes */
+#define QUERY_SIZE      0x27                             /* log2 of bytes */
+#define QUERY_BLOCKS    0x2d                             /* erase blocks less one, 16 bits */
 
 /*
  * CFI query (JESD68.01, 2; JEP137, 0x0001): a byte a word of a chip, from a word address on; zero where nothing stands.
@@ -46,19 +47,15 @@ static const struct {
 	uint8_t word, count, bytes[5];
 } query_table[] = {
 	{ 0x10, 3, "QRY" },
-	{ 0x13, 2, { 0x01, 0x00 } }, /* Intel/Sharp extended command set ... */
-	{ 0x15, 2, { 0x31, 0x00 } }, /* ... whose table is there; no alternative one */
-	{ 0x1b, 2, { 0x27, 0x36 } }, /* Vcc: 2.7 to 3.6 V; no Vpp pin */
-	{ 0x1f,
-	  4,
-	  { 0x01, 0x01, 0x01, 0x00 } }, /* word 2 us, buffer 2 us, block 2 ms, no chip erase */
+	{ 0x13, 2, { 0x01, 0x00 } },             /* Intel/Sharp extended command set ... */
+	{ 0x15, 2, { 0x31, 0x00 } },             /* ... whose table is there; no alternative one */
+	{ 0x1b, 2, { 0x27, 0x36 } },             /* Vcc: 2.7 to 3.6 V; no Vpp pin */
+	{ 0x1f, 4, { 0x01, 0x01, 0x01, 0x00 } }, /* word, buffer 2 us, block 2 ms, no chip erase */
 	{ 0x23, 4, { 0x01, 0x01, 0x01, 0x00 } }, /* at most twice as long */
 	{ 0x28, 2, { 0x01, 0x00 } },             /* 16 bits wide */
 	{ 0x2a, 2, { 0x06, 0x00 } },             /* log2 of the program buffer's bytes */
 	{ 0x2c, 1, { 0x01 } },                   /* one region of erase blocks ... */
-	{ 0x2f,
-	  2,
-	  { FLASH_BLOCK_SIZE / CHIPS / 256, 0x00 } }, /* ... of this size, 256 bytes each */
+	{ 0x2f, 2, { BLOCK_SIZE_256, 0x00 } },   /* ... of this size */
 	{ 0x31, 5, "PRI10" },
 	{ 0x36, 2, { 0x20, 0x00 } }, /* blocks can be locked one by one; no suspend */
 	{ 0x3b, 2, { 0x01, 0x00 } }, /* their status word has a lock bit */
