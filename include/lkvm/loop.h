@@ -16,9 +16,11 @@ struct loop_source {
 struct loop {
 	int epoll_fd;
 	struct loop_source wake; /* an eventfd: loop_end() from another thread */
-	atomic_int end; /* enum run_end (+ signal number); the first one that is set stays */
+	atomic_int end;          /* enum run_end (+ signal number) */
+	unsigned sources;        /* on epoll_fd; main thread only */
 };
 
+/* Reported. destroy accepts one whose fds are -1. */
 int loop_create(struct loop *loop);
 void loop_destroy(struct loop *loop);
 
@@ -30,7 +32,10 @@ int loop_add(struct loop *loop, struct loop_source *source, uint32_t events);
 int loop_modify(struct loop *loop, struct loop_source *source, uint32_t events);
 void loop_remove(struct loop *loop, struct loop_source *source);
 
-/* Dispatches until loop_end(); returns the enum run_end (RUN_SIGNAL + n for signal n) or -errno. */
+/*
+ * Dispatches until loop_end(), and then whatever else is ready by now: it may outrank the end. Returns the enum run_end
+ * (RUN_SIGNAL + n for signal n), or -errno, reported.
+ */
 int loop_run(struct loop *loop);
 
 /*
@@ -38,6 +43,9 @@ int loop_run(struct loop *loop);
  * signal outranks a guest's reset.
  */
 void loop_end(struct loop *loop, int end);
+
+/* The end by now, RUN_GOES_ON where there is none: a vCPU may have met another after loop_run() returned. */
+int loop_ended(struct loop *loop);
 
 /* Forgets the end, so that the guest may be run once more. */
 void loop_rewind(struct loop *loop);
