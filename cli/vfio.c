@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* lkvm vfio: what of the host can be passed through. */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <lkvm/report.h>
@@ -45,21 +47,28 @@ static int take_word(void *target, const char *text)
 	return 0;
 }
 
+/* Whether help is asked for anywhere. */
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return true;
+	return false;
+}
+
 static int check(int argc, char **argv)
 {
 	struct check_options options = { 0 };
-	struct vfio_device_config config;
-	int parsed = cli_parse(argc, argv, check_table, &options, take_word);
+	int result;
 
-	if (parsed == 1)
-		return 0;
-	if (parsed < 0)
+	if (cli_parse(argc, argv, check_table, &options, take_word))
 		return EXIT_STATUS_USAGE;
 	if (!options.bdf)
 		return usage("lkvm vfio check:", "which function?");
-	if (strchr(options.bdf, ',') || vfio_device_config_parse(&config, options.bdf))
+	result = vfio_check(options.bdf, options.json, stdout);
+	if (result == -EINVAL)
 		return EXIT_STATUS_USAGE;
-	return vfio_check(config.bdf, options.json, stdout) == 0 ? 0 : EXIT_STATUS_ERROR;
+	return result ? EXIT_STATUS_ERROR : 0;
 }
 
 int cli_vfio(int argc, char **argv)
@@ -68,7 +77,7 @@ int cli_vfio(int argc, char **argv)
 
 	if (!what)
 		return usage("lkvm vfio:", "list or check?");
-	if (!strcmp(what, "--help") || !strcmp(what, "-h") || !strcmp(what, "help"))
+	if (wants_help(argc, argv) || !strcmp(what, "help"))
 		return print_help();
 	if (!strcmp(what, "check"))
 		return check(argc - 1, argv + 1);

@@ -69,7 +69,8 @@ static void print_group(const struct findings *findings, FILE *out)
 	const struct sysfs_function *function = &findings->function;
 
 	if (function->group < 0) {
-		fputs("  IOMMU group  none\n", out);
+		fprintf(out, "  IOMMU group  %s\n",
+			function->unknown ? "not known before a driver is bound" : "none");
 		return;
 	}
 	fprintf(out, "  IOMMU group  %d, %s\n", function->group,
@@ -197,6 +198,7 @@ static void json_group(struct json *json, const struct findings *findings)
 	const struct sysfs_function *function = &findings->function;
 
 	json_or_null(json, "iommu_group", function->group >= 0, (uint64_t)function->group);
+	json_bool(json, "iommu_group_known", !function->unknown);
 	json_bool(json, "noiommu", function->noiommu);
 	json_bool(json, "viable", findings->viable);
 	json_open(json, "group_members", '[');

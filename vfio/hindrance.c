@@ -319,7 +319,7 @@ void hindrances_find(struct hindrances *found, const struct sysfs_function *func
 		noiommu_mode(found, function);
 		return;
 	}
-	if (function->group < 0)
+	if (function->group < 0 && !function->unknown)
 		no_iommu(found, function->bdf);
 	snprintf(path, sizeof(path), "%s/bus/pci/drivers/vfio-pci", host->sys);
 	if (!vfio && access(path, F_OK) < 0)

@@ -53,8 +53,9 @@ static void print_lines(const struct line *lines, size_t count, FILE *out)
 		"DRIVER", "GROUP", "STATUS");
 	for (size_t i = 0; i < count; i++) {
 		const struct sysfs_function *function = &lines[i].function;
-		char group[16] = "-";
+		char group[16];
 
+		snprintf(group, sizeof(group), function->unknown ? "?" : "-");
 		if (function->group >= 0)
 			snprintf(group, sizeof(group), "%d", function->group);
 		fprintf(out, "%-12s  %04x:%04x  %-*s  %-*s  %5s  %s\n", function->bdf,

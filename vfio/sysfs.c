@@ -166,6 +166,33 @@ static bool group_is_noiommu(const struct vfio_host *host, int group)
 	return access(path, F_OK) == 0;
 }
 
+static bool has_iommu(const struct vfio_host *host)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/class/iommu", host->sys);
+	dir = opendir(path);
+	while (dir && !found && (entry = readdir(dir)))
+		found = entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Without a driver a function may have no group yet; after vfio-pci was asked to take it in vain, it has none. */
+static bool group_unknown(const struct sysfs_function *function, const struct vfio_host *host)
+{
+	char override[SYSFS_NAME];
+
+	if (function->driver[0] || !has_iommu(host))
+		return false;
+	read_line(override, "%s/bus/pci/devices/%s/driver_override", host->sys, function->bdf);
+	return strcmp(override, "vfio-pci") != 0;
+}
+
 int sysfs_function_read(struct sysfs_function *function, const struct vfio_host *host,
 			const char *bdf)
 {
@@ -183,8 +210,10 @@ int sysfs_function_read(struct sysfs_function *function, const struct vfio_host 
 	link_name(function->driver, "%s/driver", path);
 	link_name(group, "%s/iommu_group", path);
 	function->group = parse_group(group);
-	if (function->group < 0)
+	if (function->group < 0) {
+		function->unknown = group_unknown(function, host);
 		return 0;
+	}
 	function->noiommu = group_is_noiommu(host, function->group);
 	return read_members(function, host);
 }

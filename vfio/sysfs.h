@@ -39,7 +39,8 @@ struct sysfs_function {
 	uint16_t vendor, device;
 	uint32_t class; /* 24 bits: base, sub, programming interface */
 	char driver[SYSFS_NAME];
-	int group;    /* -1: no IOMMU translates for it */
+	int group; /* -1: no IOMMU translates for it */
+	bool unknown; /* ... or it has no group yet: kernels before 6.15 make it when a driver is bound */
 	bool noiommu; /* its group is VFIO's, not an IOMMU's */
 	struct sysfs_member *members;
 	size_t members_count;
