@@ -26,8 +26,9 @@ int vfio_container_open(struct vfio *vfio, const struct sysfs_function *function
 	}
 	version = vfio_ioctl_value(vfio->fd, VFIO_GET_API_VERSION, 0);
 	if (version != VFIO_API_VERSION)
-		return refuse(-ENOTSUP, "/dev/vfio/vfio speaks API version %d, lkvm %d", version,
-			      VFIO_API_VERSION);
+		return refuse(-ENOTSUP,
+			      "%s cannot be used: the host's VFIO speaks API version %d, lkvm %d",
+			      function->bdf, version, VFIO_API_VERSION);
 	if (vfio_ioctl_value(vfio->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) <= 0)
 		return refuse(-ENOTSUP,
 			      "%s cannot be used: the host's VFIO does not offer the type1v2 "
