@@ -211,14 +211,20 @@ static uint64_t find_room(const struct pci_window *window, uint64_t first, uint6
 			  const struct placement *done, size_t count)
 {
 	uint64_t gpa = (first + extent - 1) & ~(extent - 1);
+	bool moved = true;
 
 	if (extent > window->size)
 		return 0;
-	for (size_t i = 0; i < count; i++) {
-		if (gpa >= done[i].gpa + done[i].extent || done[i].gpa >= gpa + extent)
-			continue;
-		gpa = (done[i].gpa + done[i].extent + extent - 1) & ~(extent - 1);
-		i = (size_t)-1; /* those before may be in the way now */
+	while (moved) { /* past one may be into another that was looked at before */
+		moved = false;
+		for (size_t i = 0; i < count; i++) {
+			uint64_t end = done[i].gpa + done[i].extent;
+
+			if (gpa >= end || done[i].gpa >= gpa + extent)
+				continue;
+			gpa = (end + extent - 1) & ~(extent - 1);
+			moved = true;
+		}
 	}
 	return gpa - window->base <= window->size - extent ? gpa : 0;
 }
