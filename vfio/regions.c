@@ -348,7 +348,7 @@ void vfio_regions_suspend(struct vfio_device *dev)
 		remove_slots(dev, &dev->regions[i]);
 }
 
-/* What cannot be mapped again was reported, and is trapped. */
+/* What cannot be mapped again was reported, once, and is trapped until the guest decodes it anew. */
 void vfio_regions_resume(struct vfio_device *dev)
 {
 	for (unsigned i = 0; i < PCI_BARS; i++) {
@@ -356,7 +356,7 @@ void vfio_regions_resume(struct vfio_device *dev)
 
 		if (region->decoded && region->areas_count &&
 		    region->gpa == page_down(region->gpa) && region->areas[0].slot < 0)
-			add_slots(dev, region);
+			region->decoded = add_slots(dev, region) == 0;
 	}
 }
 
