@@ -69,15 +69,17 @@ static int map_hugetlbfs(struct guest_mem *mem, const char *dir)
 /* 2 MiB-aligned in this process as in the guest, so that KVM can map 2 MiB blocks at stage 2. */
 static int map_anonymous(struct guest_mem *mem)
 {
-	mem->reserved = mem->size + SZ_2M;
-	mem->reservation = mmap(NULL, mem->reserved, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (mem->reservation == MAP_FAILED) {
-		mem->reservation = NULL;
+	void *at = MAP_FAILED;
+
+	errno = ENOMEM;
+	if (!__builtin_add_overflow(mem->size, SZ_2M, &mem->reserved))
+		at = mmap(NULL, mem->reserved, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
 		return report(-errno, "cannot reserve %lu MiB of guest memory",
 			      (unsigned long)(mem->size >> 20));
-	}
-	mem->host = (uint8_t *)align_up((uintptr_t)mem->reservation, SZ_2M);
+	mem->reservation = at;
+	mem->host = (uint8_t *)align_up((uintptr_t)at, SZ_2M);
 	/* Without THP in the host's kernel the guest runs on small pages: slower, not wrong. */
 	madvise(mem->host, mem->size, MADV_HUGEPAGE);
 	return 0;
