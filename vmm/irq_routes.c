@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <lkvm/irq.h>
+#include <lkvm/report.h>
 
 enum gsi_state { GSI_FREE = 0, GSI_ALLOCATED = 1, GSI_ATTACHED = 2 };
 
@@ -20,7 +21,7 @@ int irq_routes_create(struct irq_routes *routes, struct irq_controller *controll
 	pthread_mutex_init(&routes->lock, NULL);
 	if (!routes->table || !routes->state) {
 		irq_routes_destroy(routes);
-		return -ENOMEM;
+		return report(-ENOMEM, "cannot keep the interrupt routing table");
 	}
 	for (uint32_t line = 0; line < lines; line++) {
 		routes->table[line] = (struct irq_route){ .type = IRQ_ROUTE_LINE, .line = line };

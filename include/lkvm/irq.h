@@ -61,7 +61,7 @@ struct irq_routes {
 	unsigned long updates;   /* how often the controller was given a table */
 };
 
-/* lines: how many wired lines exist; each gets its own GSI. The controller outlives the routes. */
+/* lines: how many wired lines exist; each gets its own GSI. The controller outlives the routes. Reported. */
 int irq_routes_create(struct irq_routes *routes, struct irq_controller *controller, uint32_t lines);
 void irq_routes_destroy(struct irq_routes *routes);
 
