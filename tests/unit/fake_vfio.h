@@ -12,10 +12,11 @@
 #include <stdint.h>
 #include <linux/vfio.h>
 
-#define FAKE_VFIO_GROUPS  8
-#define FAKE_VFIO_DEVICES 16
-#define FAKE_VFIO_LOG     4096
-#define FAKE_VFIO_VECTORS 2048
+#define FAKE_VFIO_GROUPS   8
+#define FAKE_VFIO_DEVICES  16
+#define FAKE_VFIO_LOG      4096
+#define FAKE_VFIO_VECTORS  2048
+#define FAKE_VFIO_AFFECTED 32
 
 /* Pseudo requests for fake_vfio_fail(): what is no ioctl. */
 #define FAKE_VFIO_OPEN   0x1000000UL
@@ -63,9 +64,9 @@ struct fake_vfio_device {
 	struct fake_vfio_region regions[VFIO_PCI_NUM_REGIONS];
 	struct fake_vfio_irq irqs[VFIO_PCI_NUM_IRQS];
 	uint8_t *config; /* the CONFIG region's bytes */
-	const char
-		*hot_reset_with[4]; /* other BDFs a hot reset affects, groups in hot_reset_groups */
-	int hot_reset_groups[4];
+	const char *hot_reset_with
+		[FAKE_VFIO_AFFECTED]; /* other BDFs a hot reset affects, groups in hot_reset_groups */
+	int hot_reset_groups[FAKE_VFIO_AFFECTED];
 	unsigned hot_reset_others;
 	bool hot_reset; /* it has one */
 	/* What was done to it. */
