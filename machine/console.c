@@ -41,9 +41,8 @@ static int open_first(struct console *console, const struct machine_config *conf
 {
 	int err = 0;
 
-	/* A shell may start us without stdin or stdout; then nothing is connected there. */
-	console->in_fd = fcntl(STDIN_FILENO, F_GETFD) < 0 ? -1 : STDIN_FILENO;
-	console->out_fd = fcntl(STDOUT_FILENO, F_GETFD) < 0 ? -1 : STDOUT_FILENO;
+	console->in_fd = STDIN_FILENO;
+	console->out_fd = STDOUT_FILENO;
 	if (config->console_in)
 		err = open_spec(config->console_in, O_RDONLY, &console->in_fd, &console->close_in);
 	if (!err && config->console_out)

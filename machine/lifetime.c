@@ -28,16 +28,27 @@ static void timer_ready(struct loop_source *source, uint32_t events)
 	loop_end(lifetime->loop, RUN_TIMEOUT);
 }
 
-/* Signals that were ignored when lkvm was started (nohup, a shell's background job) stay ignored: none is queued. */
+/*
+ * A signal that was ignored when lkvm was started (nohup, a shell's background job) stays so: once blocked, it would be
+ * queued nevertheless.
+ */
+static void add_unless_ignored(sigset_t *set, int signal)
+{
+	struct sigaction action;
+
+	if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+		sigaddset(set, signal);
+}
+
 static int catch_signals(struct lifetime *lifetime)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	add_unless_ignored(&set, SIGTERM);
+	add_unless_ignored(&set, SIGINT);
+	add_unless_ignored(&set, SIGHUP);
 	if (sigaction(SIGPIPE, &ignore, &lifetime->old_pipe) < 0)
 		return report(-errno, "cannot ignore SIGPIPE");
 	pthread_sigmask(SIG_BLOCK, &set, &lifetime->old_mask);
