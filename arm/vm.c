@@ -20,6 +20,8 @@ static const struct {
 	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
 	{ KVM_CAP_DEVICE_CTRL, "KVM_CAP_DEVICE_CTRL" },
 	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
+	{ KVM_CAP_IRQFD_RESAMPLE, "KVM_CAP_IRQFD_RESAMPLE" },
+	{ KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING" },
 };
 
 static int check_host(struct kvm_host *host)
@@ -42,6 +44,8 @@ static int check_host(struct kvm_host *host)
 	host->max_vcpus = (unsigned)kvm_check(host->fd, KVM_CAP_MAX_VCPUS);
 	if (!host->max_vcpus)
 		host->max_vcpus = (unsigned)kvm_check(host->fd, KVM_CAP_NR_VCPUS);
+	if (!host->max_vcpus)
+		host->max_vcpus = 4; /* api.rst, 4.4: what to assume then */
 	host->ipa_bits = (unsigned)kvm_check(host->fd, KVM_CAP_ARM_VM_IPA_SIZE);
 	if (!host->ipa_bits)
 		host->ipa_bits = 40; /* what every KVM had before the capability came */
@@ -80,16 +84,26 @@ static void enable_nisv(struct vm *vm)
 			   kvm_try(vm->fd, KVM_ENABLE_CAP, &cap) == 0;
 }
 
-int vm_create(struct vm *vm, const struct kvm_host *host, unsigned ipa_bits)
+/* Any signal, even one that does nothing (SIGCONT), makes KVM give up: then once more. */
+static int create(const struct kvm_host *host, unsigned ipa_bits)
 {
 	bool can_choose = kvm_check(host->fd, KVM_CAP_ARM_VM_IPA_SIZE) > 0;
+	unsigned long type = can_choose ? KVM_VM_TYPE_ARM_IPA_SIZE(ipa_bits) : 0;
+	int fd;
+
+	do
+		fd = kvm_call_value(host->fd, KVM_CREATE_VM, type, NULL);
+	while (fd == -EINTR);
+	return fd < 0 ? report(fd, "KVM_CREATE_VM failed") : fd;
+}
+
+int vm_create(struct vm *vm, const struct kvm_host *host, unsigned ipa_bits)
+{
 	int slots;
 
 	*vm = (struct vm){ .host = host, .ipa_bits = ipa_bits, .fd = -1 };
 	pthread_mutex_init(&vm->lock, NULL);
-	vm->fd = kvm_call_value(host->fd, KVM_CREATE_VM,
-				can_choose ? KVM_VM_TYPE_ARM_IPA_SIZE(ipa_bits) : 0,
-				"KVM_CREATE_VM");
+	vm->fd = create(host, ipa_bits);
 	if (vm->fd < 0) {
 		int err = vm->fd;
 
@@ -170,11 +184,16 @@ int vm_slot_add(struct vm *vm, uint64_t gpa, uint64_t size, void *host, uint32_t
 
 void vm_slot_remove(struct vm *vm, int slot, uint64_t gpa)
 {
+	int err;
+
 	if (slot < 0)
 		return;
 	pthread_mutex_lock(&vm->lock);
-	set_region(vm, slot, gpa, 0, NULL, 0);
-	give_slot(vm, slot);
+	err = set_region(vm, slot, gpa, 0, NULL, 0);
+	if (err < 0) /* KVM still has it: its number is not free */
+		report(err, "KVM does not unmap guest address %#lx", (unsigned long)gpa);
+	else
+		give_slot(vm, slot);
 	pthread_mutex_unlock(&vm->lock);
 }
 
