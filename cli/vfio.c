@@ -81,7 +81,7 @@ int cli_vfio(int argc, char **argv)
 		return print_help();
 	if (!strcmp(what, "check"))
 		return check(argc - 1, argv + 1);
-	if (strcmp(what, "list"))
+	if (strcmp(what, "list") != 0)
 		return usage("lkvm vfio: no such command:", what);
 	if (argc > 2)
 		return usage("lkvm vfio list takes no argument, not", argv[2]);

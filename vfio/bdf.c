@@ -131,7 +131,7 @@ int vfio_device_config_parse(struct vfio_device_config *config, const char *text
 	if (bdf_parse(&bdf, text, ',', &rest, &why) < 0)
 		return refuse(-EINVAL, "--vfio-pci %s: no PCI address: %s", text, why);
 	if (*rest) {
-		if (strncmp(rest, ",guest=", 7))
+		if (strncmp(rest, ",guest=", 7) != 0)
 			return refuse(-EINVAL, "--vfio-pci %s: only guest=SLOT[.FN] may follow",
 				      text);
 		why = parse_guest(rest + 7, &config->guest_devfn);

@@ -11,7 +11,9 @@ int vfio_open_path(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 int vfio_ioctl_call(int fd, unsigned long request, void *arg)

@@ -77,6 +77,18 @@ link_name(char name[SYSFS_NAME], const char *fmt, ...)
 	snprintf(name, SYSFS_NAME, "%.*s", SYSFS_NAME - 1, last ? last + 1 : target);
 }
 
+/* The next name in a folder that does not start with a dot; NULL at its end, and for a folder that is not there. */
+static const char *next_name(DIR *dir)
+{
+	struct dirent *entry;
+
+	do {
+		/* cppcheck-suppress readdirCalled ; POSIX.1-2024: safe on a stream of one's own */
+		entry = dir ? readdir(dir) : NULL;
+	} while (entry && entry->d_name[0] == '.');
+	return entry ? entry->d_name : NULL;
+}
+
 bool sysfs_class_is_bridge(uint32_t class)
 {
 	return class >> 8 == 0x0604 || class >> 8 == 0x0607;
@@ -135,7 +147,7 @@ static int compare_members(const void *a, const void *b)
 static int read_members(struct sysfs_function *function, const struct vfio_host *host)
 {
 	char path[PATH_MAX];
-	struct dirent *entry;
+	const char *name;
 	int err = 0;
 	DIR *dir;
 
@@ -144,9 +156,8 @@ static int read_members(struct sysfs_function *function, const struct vfio_host 
 	dir = opendir(path);
 	if (!dir)
 		return 0;
-	while (!err && function->members_count < SYSFS_MEMBERS && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			err = add_member(function, host, entry->d_name);
+	while (!err && function->members_count < SYSFS_MEMBERS && (name = next_name(dir)))
+		err = add_member(function, host, name);
 	closedir(dir);
 	if (function->members_count > 1)
 		qsort(function->members, function->members_count, sizeof(*function->members),
@@ -169,14 +180,12 @@ static bool group_is_noiommu(const struct vfio_host *host, int group)
 static bool has_iommu(const struct vfio_host *host)
 {
 	char path[PATH_MAX];
-	struct dirent *entry;
-	bool found = false;
+	bool found;
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "%s/class/iommu", host->sys);
 	dir = opendir(path);
-	while (dir && !found && (entry = readdir(dir)))
-		found = entry->d_name[0] != '.';
+	found = next_name(dir);
 	if (dir)
 		closedir(dir);
 	return found;
@@ -324,7 +333,7 @@ static int compare_bdfs(const void *a, const void *b)
 ssize_t sysfs_functions(char (**bdfs)[VFIO_BDF_SIZE], const struct vfio_host *host)
 {
 	char path[PATH_MAX], (*grown)[VFIO_BDF_SIZE];
-	struct dirent *entry;
+	const char *name;
 	size_t count = 0;
 	DIR *dir;
 
@@ -333,11 +342,11 @@ ssize_t sysfs_functions(char (**bdfs)[VFIO_BDF_SIZE], const struct vfio_host *ho
 	dir = opendir(path);
 	if (!dir)
 		return report(-errno, "cannot list the host's PCI functions in %s", path);
-	while ((entry = readdir(dir))) {
+	while ((name = next_name(dir))) {
 		const char *end, *why;
 		struct bdf bdf;
 
-		if (bdf_parse(&bdf, entry->d_name, 0, &end, &why) < 0)
+		if (bdf_parse(&bdf, name, 0, &end, &why) < 0)
 			continue;
 		grown = realloc(*bdfs, (count + 1) * sizeof(*grown));
 		if (!grown) {
@@ -359,7 +368,7 @@ ssize_t sysfs_functions(char (**bdfs)[VFIO_BDF_SIZE], const struct vfio_host *ho
 static bool process_holds(const struct vfio_host *host, const char *pid, const char *wanted)
 {
 	char path[PATH_MAX], target[PATH_MAX];
-	struct dirent *entry;
+	const char *name;
 	bool found = false;
 	DIR *dir;
 
@@ -367,8 +376,8 @@ static bool process_holds(const struct vfio_host *host, const char *pid, const c
 	dir = opendir(path);
 	if (!dir)
 		return false;
-	while (!found && (entry = readdir(dir))) {
-		ssize_t len = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+	while (!found && (name = next_name(dir))) {
+		ssize_t len = readlinkat(dirfd(dir), name, target, sizeof(target) - 1);
 
 		if (len <= 0)
 			continue;
@@ -382,20 +391,20 @@ static bool process_holds(const struct vfio_host *host, const char *pid, const c
 int sysfs_group_holder(const struct vfio_host *host, int group, char name[SYSFS_NAME])
 {
 	char wanted[PATH_MAX], comm[SYSFS_NAME];
-	struct dirent *entry;
+	const char *entry;
 	int pid = -ENOENT;
 	DIR *dir = opendir(host->proc);
 
 	if (!dir)
 		return -ENOENT;
 	snprintf(wanted, sizeof(wanted), "%s/vfio/%d", host->dev, group);
-	while (pid < 0 && (entry = readdir(dir))) {
-		int number = parse_group(entry->d_name);
+	while (pid < 0 && (entry = next_name(dir))) {
+		int number = parse_group(entry);
 
-		if (number <= 0 || !process_holds(host, entry->d_name, wanted))
+		if (number <= 0 || !process_holds(host, entry, wanted))
 			continue;
 		pid = number;
-		read_line(comm, "%s/%s/comm", host->proc, entry->d_name);
+		read_line(comm, "%s/%s/comm", host->proc, entry);
 		memcpy(name, comm, SYSFS_NAME);
 	}
 	closedir(dir);
