@@ -133,14 +133,14 @@ static unsigned next_standard(const uint8_t *raw, unsigned pos, uint64_t *seen)
 	return next;
 }
 
-unsigned vfio_capability_find(const uint8_t *raw, uint8_t id)
+unsigned vfio_capability_find(const uint8_t *raw, uint8_t id, unsigned length)
 {
 	uint64_t seen = 0;
 	unsigned pos = 0;
 
 	while ((pos = next_standard(raw, pos, &seen)))
 		if (raw[pos + PCI_CAP_LIST_ID] == id)
-			return pos;
+			return pos + length <= CONFIG_SIZE ? pos : 0;
 	return 0;
 }
 
@@ -490,7 +490,7 @@ int vfio_config_build(struct vfio_device *dev)
 	build_header(dev, raw);
 	build_standard(dev, raw);
 	/* Beyond 256 bytes a conventional function is not there (7.2.1). */
-	if (size == PCI_CONFIG_SIZE && vfio_capability_find(raw, PCI_CAP_ID_EXP))
+	if (size == PCI_CONFIG_SIZE && vfio_capability_find(raw, PCI_CAP_ID_EXP, PCI_EXP_LNKCAP))
 		build_extended(dev, raw);
 	else
 		memset(&dev->function.config[CONFIG_SIZE], 0xff, PCI_CONFIG_SIZE - CONFIG_SIZE);

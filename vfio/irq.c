@@ -326,7 +326,7 @@ static void probe_info(struct vfio_device *dev)
 static void probe_msi(struct vfio_device *dev, const uint8_t *raw)
 {
 	struct vfio_irq *irq = &dev->irq;
-	unsigned cap = vfio_capability_find(raw, PCI_CAP_ID_MSI);
+	unsigned cap = vfio_capability_find(raw, PCI_CAP_ID_MSI, PCI_MSI_ADDRESS_LO);
 	uint16_t control = cap ? (uint16_t)pci_get(raw, cap + PCI_MSI_FLAGS, 2) : 0;
 	unsigned capable = 1U << ((control & PCI_MSI_FLAGS_QMASK) >> 1);
 
@@ -343,7 +343,7 @@ static void probe_msi(struct vfio_device *dev, const uint8_t *raw)
 static void probe_msix(struct vfio_device *dev, const uint8_t *raw)
 {
 	struct vfio_irq *irq = &dev->irq;
-	unsigned cap = vfio_capability_find(raw, PCI_CAP_ID_MSIX);
+	unsigned cap = vfio_capability_find(raw, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
 	uint32_t table, pba, count;
 
 	if (!cap || !irq->counts[VFIO_PCI_MSIX_IRQ_INDEX])

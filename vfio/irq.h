@@ -60,7 +60,10 @@ uint32_t vfio_msi_pending(const struct vfio_device *dev);
 void vfio_intx_enter(struct vfio_device *dev);
 void vfio_intx_leave(struct vfio_device *dev);
 
-/* config_build.c: offset of the first capability `id` in the 256 bytes at raw; 0: none. Ends on any chain. */
-unsigned vfio_capability_find(const uint8_t *raw, uint8_t id);
+/*
+ * config_build.c: offset of the first capability `id` in the 256 bytes at raw; 0: none, or its `length` bytes are not all
+ * there. Ends on any list.
+ */
+unsigned vfio_capability_find(const uint8_t *raw, uint8_t id, unsigned length);
 
 #endif
