@@ -404,12 +404,14 @@ int64_t vfio_pwrite(int fd, const void *buf, uint64_t len, uint64_t offset)
 	return result;
 }
 
+/* A region smaller than a page has the rest of its page (vfio_pci_core_mmap()). */
 static int mmap_allowed(const struct fake_vfio_region *region, uint64_t at, uint64_t len)
 {
 	uint64_t mask = (uint64_t)fake_state.host.page_size - 1;
+	uint64_t size = (region->size + mask) & ~mask;
 
 	if (!(region->flags & VFIO_REGION_INFO_FLAG_MMAP) || !len || ((at | len) & mask) ||
-	    at >= region->size || len > region->size - at)
+	    at >= size || len > size - at)
 		return -EINVAL;
 	if (!region->sparse_count)
 		return 0;
