@@ -9,8 +9,8 @@
 #define ID_EDU    0x11e81234
 #define ID_E1000E 0x10d38086
 
-#define MSIS  1000
-#define MSIXS 10000
+#define MSIS  10000
+#define MSIXS 1000
 #define INTXS 200
 
 static uint64_t doorbell;
@@ -151,15 +151,12 @@ static void test_edu(unsigned devfn)
 
 /* --- e1000e (Intel 82574 datasheet, 10.2) --- */
 enum {
-	E1000_CTRL_EXT = 0x18,
 	E1000_ICR = 0xc0,
 	E1000_ICS = 0xc8,
 	E1000_IMS = 0xd0,
-	E1000_EIAC = 0xdc,
 	E1000_IVAR = 0xe4,
 };
 
-#define CTRL_EXT_IAME (1U << 27)
 #define CAUSE(vector) (1U << (20 + (vector))) /* RxQ0, RxQ1, TxQ0, TxQ1, other */
 #define IVAR_ONE_EACH 0xcba98                 /* cause n goes to vector n, valid */
 #define E1000_VECTORS 5
@@ -173,11 +170,18 @@ enum {
 static uint64_t nic, nic_table, nic_pba, nic_control;
 static unsigned nic_lpi;
 
+/* The device raises its interrupts at intervals, and again for a cause that is still there: this is the only one. */
 static void nic_raise(unsigned vector)
 {
-	write32(nic + E1000_ICR, ~0U);
 	write32(nic + E1000_IMS, CAUSE(vector));
+	write32(nic + E1000_ICR, ~0U);
 	write32(nic + E1000_ICS, CAUSE(vector));
+}
+
+static void nic_quiet(void)
+{
+	write32(nic + E1000_ICR, ~0U);
+	(void)wait_until(false, 20);
 }
 
 static void nic_mask(unsigned vector, bool masked)
@@ -214,45 +218,48 @@ static bool nic_start(unsigned devfn)
 		nic_mask(vector, false);
 	}
 	write16(nic_control, MSIX_ENABLE);
-	write32(nic + E1000_CTRL_EXT, read32(nic + E1000_CTRL_EXT) | CTRL_EXT_IAME);
-	write32(nic + E1000_EIAC, CAUSE(0) | CAUSE(1) | CAUSE(2) | CAUSE(3) | CAUSE(4));
 	write32(nic + E1000_IVAR, IVAR_ONE_EACH);
 	return true;
 }
 
-/* A masked vector waits in the PBA, and comes when it is unmasked. */
+/* A masked vector waits in the PBA, and comes when it is unmasked: by itself, then with all others. */
 static void nic_masking(void)
 {
 	volatile unsigned *taken = &gic_lpis_taken[nic_lpi + 1];
-	unsigned before = *taken;
+	unsigned before;
 
+	nic_quiet();
+	before = *taken;
 	check(!nic_pending(1), "e1000e: nothing pending");
 	nic_mask(1, true);
 	nic_raise(1);
 	check(!wait_until(*taken != before, 200), "e1000e: a masked vector is silent");
 	check(nic_pending(1), "e1000e: a masked vector is pending");
 	nic_mask(1, false);
-	check(wait_until(*taken == before + 1, 1000), "e1000e: it comes when unmasked");
+	check(wait_until(*taken > before, 1000), "e1000e: it comes when unmasked");
 	check(!nic_pending(1), "e1000e: and is pending no more");
 
+	nic_quiet();
+	before = *taken;
 	write16(nic_control, MSIX_ENABLE | MSIX_MASK_ALL);
 	nic_raise(1);
-	check(!wait_until(*taken != before + 1, 200), "e1000e: silent while all are masked");
+	check(!wait_until(*taken != before, 200), "e1000e: silent while all are masked");
 	check(nic_pending(1), "e1000e: pending while all are masked");
 	write16(nic_control, MSIX_ENABLE);
-	check(wait_until(*taken == before + 2, 1000), "e1000e: comes when all are unmasked");
+	check(wait_until(*taken > before, 1000), "e1000e: comes when all are unmasked");
 }
 
-/* The guest moves a vector to another event while it is masked (PCIe 5.0, 6.1.4.2). */
+/* The guest leads a vector to another event while it is masked (PCIe 5.0, 6.1.4.2). */
 static void nic_moving(void)
 {
+	nic_quiet();
 	nic_mask(0, true);
 	write32(nic_table + 8, 4);
 	nic_mask(0, false);
 	gic_lpis_taken[nic_lpi] = 0;
 	gic_lpis_taken[nic_lpi + 4] = 0;
 	nic_raise(0);
-	check(wait_until(gic_lpis_taken[nic_lpi + 4] == 1, 1000) && !gic_lpis_taken[nic_lpi],
+	check(wait_until(gic_lpis_taken[nic_lpi + 4], 1000) && !gic_lpis_taken[nic_lpi],
 	      "e1000e: a vector follows its event");
 }
 
@@ -263,17 +270,19 @@ static void test_e1000e(unsigned devfn)
 	if (!nic_start(devfn))
 		return;
 	for (unsigned vector = 0; vector < E1000_VECTORS; vector++) {
+		nic_quiet();
 		nic_raise(vector);
-		check(wait_until(gic_lpis_taken[nic_lpi + vector] == 1, 1000),
+		check(wait_until(gic_lpis_taken[nic_lpi + vector], 1000),
 		      "e1000e: vector %u arrives", vector);
 	}
-	print("many\n");
-	for (n = 1; n <= MSIXS; n++) {
+	for (n = 0; n < MSIXS; n++) {
+		unsigned before = gic_lpis_taken[nic_lpi];
+
 		nic_raise(0);
-		if (!wait_until(gic_lpis_taken[nic_lpi] == n + 1, 1000))
+		if (!wait_until(gic_lpis_taken[nic_lpi] != before, 1000))
 			break;
 	}
-	check(n > MSIXS, "e1000e: %u of %u MSI-X interrupts arrive", n - 1, MSIXS);
+	check(n == MSIXS, "e1000e: %u of %u MSI-X interrupts arrive", n, MSIXS);
 	nic_masking();
 	nic_moving();
 	write16(nic_control, 0);
