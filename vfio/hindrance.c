@@ -70,7 +70,7 @@ static void is_bridge(struct hindrances *found, const char *bdf)
 	struct hindrance *hindrance = add(found);
 
 	brief(hindrance, "a bridge");
-	cause(hindrance, "%s is a bridge, which VFIO does not pass through", bdf);
+	cause(hindrance, "%s is a bridge, which cannot be passed through", bdf);
 	advice(hindrance, "pass the functions behind it instead");
 }
 

@@ -112,10 +112,14 @@ int vfio_device_reset(struct vfio_device *dev)
 {
 	int err = function_reset(dev);
 
-	if (err < 0 && hot_reset(dev) >= 0)
-		err = 0;
-	if (err >= 0)
+	if (err >= 0) {
+		report_debug("%s: function reset", dev->config.bdf);
 		return 0;
+	}
+	if (hot_reset(dev) >= 0) {
+		report_debug("%s: hot reset", dev->config.bdf);
+		return 0;
+	}
 	clear_bus_master(dev);
 	if (err == -ENOTTY)
 		report_info("%s has no reset that is lkvm's to use: it keeps its state, and only "

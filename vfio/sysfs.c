@@ -91,7 +91,15 @@ static const char *next_name(DIR *dir)
 
 bool sysfs_class_is_bridge(uint32_t class)
 {
-	return class >> 8 == 0x0604 || class >> 8 == 0x0607;
+	switch (class >> 8) {
+	case 0x0600: /* host */
+	case 0x0604: /* PCI-to-PCI */
+	case 0x0607: /* CardBus */
+	case 0x0609: /* semi-transparent PCI-to-PCI */
+		return true;
+	default:
+		return false;
+	}
 }
 
 bool sysfs_driver_is_vfio(const char *driver)

@@ -25,7 +25,7 @@ extern const struct vfio_host vfio_this_host; /* /sys, /dev, /proc */
 struct sysfs_member {
 	char name[SYSFS_NAME];
 	char driver[SYSFS_NAME]; /* "": none */
-	bool bridge;             /* PCI-to-PCI */
+	bool bridge;
 };
 
 struct sysfs_bar {
@@ -51,7 +51,7 @@ int sysfs_function_read(struct sysfs_function *function, const struct vfio_host 
 			const char *bdf);
 void sysfs_function_release(struct sysfs_function *function);
 
-/* Type 1 headers: PCI-to-PCI and CardBus bridges, which vfio-pci does not drive. */
+/* Bridges that are part of how the host reaches its devices; most have a header that vfio-pci does not take. */
 bool sysfs_class_is_bridge(uint32_t class);
 /* Drivers of VFIO: vfio-pci and those built on it, such as mlx5_vfio_pci. */
 bool sysfs_driver_is_vfio(const char *driver);
