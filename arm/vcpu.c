@@ -21,6 +21,8 @@ static int choose_sve(struct vcpu_features *features, const struct vm *vm,
 		      const struct vcpu_features *wanted)
 {
 	features->sve = !wanted->aarch32 && kvm_check(vm->fd, KVM_CAP_ARM_SVE) > 0;
+	if (wanted->sve_max_vl && wanted->aarch32)
+		return refuse(-ENOTSUP, "--sve-max-vl: a 32-bit guest has no SVE");
 	if (wanted->sve_max_vl && !features->sve)
 		return refuse(-ENOTSUP, "--sve-max-vl: this host's KVM offers no SVE");
 	return 0;

@@ -8,9 +8,9 @@
 #include <lkvm/report.h>
 #include <lkvm/vcpu.h>
 
-#define KICK_SIGNAL   SIGRTMIN
-#define KICK_AGAIN_NS (10 * 1000 * 1000)
-#define NS_PER_S      (1000 * 1000 * 1000)
+#define KICK_SIGNAL    SIGRTMIN
+#define FIRST_PAUSE_NS (50 * 1000)
+#define LAST_PAUSE_NS  (10 * 1000 * 1000)
 
 static void kicked(int signal)
 {
@@ -111,6 +111,10 @@ static enum run_end run_failed(struct vcpu *vcpu, int err)
 {
 	if (err == -EINTR || err == -EAGAIN)
 		return RUN_GOES_ON;
+	if (err == -ENOMEM) {
+		report(err, "vCPU %u: KVM_RUN failed", vcpu->index);
+		return RUN_HOST_ERROR;
+	}
 	if (err == -EFAULT)
 		report(err,
 		       "the guest crashed: vCPU %u at %#lx touched memory that the host cannot "
@@ -122,11 +126,22 @@ static enum run_end run_failed(struct vcpu *vcpu, int err)
 	return RUN_CRASH;
 }
 
+/* Whoever started lkvm may have left the signal blocked: KVM_RUN would not see it. */
+static void unblock_kicks(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void *vcpu_thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
 	enum run_end end = RUN_GOES_ON;
 
+	unblock_kicks();
 	while (end == RUN_GOES_ON && !atomic_load_explicit(&vcpu->stop, memory_order_relaxed)) {
 		int err = kvm_call_value(vcpu->fd, KVM_RUN, 0, NULL);
 
@@ -160,7 +175,7 @@ int vcpu_start(struct vcpu *vcpu)
 
 static void kick(struct vcpu *vcpu)
 {
-	vcpu->run->immediate_exit = 1;
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
 }
 
@@ -175,19 +190,14 @@ void vcpu_request_stop(struct vcpu *vcpu)
 /* A kick that comes just before a system call blocks is lost on it: kick until the thread is gone. */
 void vcpu_join(struct vcpu *vcpu)
 {
-	struct timespec until;
+	struct timespec pause = { .tv_nsec = FIRST_PAUSE_NS };
 
 	if (!vcpu->started)
 		return;
-	for (;;) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += KICK_AGAIN_NS;
-		if (until.tv_nsec >= NS_PER_S) {
-			until.tv_nsec -= NS_PER_S;
-			until.tv_sec++;
-		}
-		if (pthread_timedjoin_np(vcpu->thread, NULL, &until) == 0)
-			break;
+	while (pthread_tryjoin_np(vcpu->thread, NULL) == EBUSY) {
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < LAST_PAUSE_NS)
+			pause.tv_nsec *= 2;
 		kick(vcpu);
 	}
 	vcpu->started = false;

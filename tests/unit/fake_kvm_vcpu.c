@@ -217,7 +217,7 @@ int fake_kvm_run(const struct fake_kvm_handle *handle)
 	struct fake_kvm_exit exit;
 
 	pthread_mutex_lock(&fake_kvm_state.lock);
-	vcpu->runs++;
+	__atomic_fetch_add(&vcpu->runs, 1, __ATOMIC_RELAXED);
 	take_read(vcpu);
 	if (!vcpu->inited || (has_feature(vcpu, KVM_ARM_VCPU_SVE) && !vcpu->finalized) ||
 	    __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED)) {
