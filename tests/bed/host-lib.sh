@@ -7,6 +7,7 @@
 tap_count=0
 tap_failed=0
 out=
+tmp=$(mktemp -d)
 
 ok() {
 	tap_count=$((tap_count + 1))
@@ -25,11 +26,16 @@ diag() {
 	if [ $# -gt 0 ]; then echo "$*"; else cat; fi | tr -d '\r' | sed 's/^/# /'
 }
 
-# check NAME COMMAND...: the command succeeds.
+# check NAME COMMAND...: the command succeeds; what it prints is shown if it does not.
 check() {
 	tap_name=$1
 	shift
-	if "$@"; then ok "$tap_name"; else not_ok "$tap_name"; fi
+	if "$@" >"$tmp/said" 2>&1; then
+		ok "$tap_name"
+	else
+		not_ok "$tap_name"
+		diag <"$tmp/said"
+	fi
 }
 
 # is GOT WANTED NAME
@@ -116,7 +122,6 @@ rebind() {
 # --- lkvm and its guests ---
 guest=${GUEST:-/guest}
 guest_log=${BED_LOG:-/dev/bed-guest}
-tmp=$(mktemp -d)
 
 # run_lkvm NAME SECONDS ARGUMENT...: run lkvm to its end or for so long. Then $status is its exit
 # status (137 when it had to be killed), $out a file with all it and its guest printed, which is also
@@ -142,7 +147,7 @@ run_linux() {
 	linux_limit=$2
 	linux_append=$3
 	shift 3
-	run_lkvm "$linux_name" "$linux_limit" run -k "$guest/Image" -i "${initrd:-$guest/initrd}" \
+	run_lkvm "$linux_name" "$linux_limit" run -k "$guest/Image" -i "$guest/initrd" \
 		-p "console=ttyS0 quiet panic=-1 $linux_append" "$@"
 }
 
@@ -215,16 +220,16 @@ guest_says() {
 	tr -d '\r' <"$out" | sed -n "s/^guest: $1 //p"
 }
 
-# guest_script: standard input is a shell script to run in the Linux guest, after its modules are
-# loaded, in place of do=...: sets $initrd for run_linux.
+# guest_script: standard input is a shell script for the Linux guest to run once its modules are
+# loaded; $initrd is then an initramfs that has it.
 guest_script() {
-	mkdir -p "$tmp/initrd"
-	cat >"$tmp/initrd/script"
+	initrd=$(mktemp -p "$tmp" initrd.XXXXXX)
+	mkdir -p "$tmp/script"
+	cat >"$tmp/script/script"
 	{
 		cat "$guest/initrd"
-		(cd "$tmp/initrd" && echo script | cpio -o -H newc 2>/dev/null)
-	} >"$tmp/initrd.cpio"
-	initrd=$tmp/initrd.cpio
+		(cd "$tmp/script" && echo script | cpio -o -H newc 2>/dev/null)
+	} >"$initrd"
 }
 
 # How many interrupts of a passed-through device the host itself has taken.
@@ -234,7 +239,21 @@ host_irqs() {
 	} END { print n + 0 }' /proc/interrupts
 }
 
-# Errors and warnings the host's kernel has printed since boot.
+# Errors and warnings the host's kernel has printed since boot, but for what a slow host prints (it is
+# emulated) and what it says about its own device tree.
 host_complaints() {
-	dmesg -r | awk -F '[<>]' '$2 % 8 <= 4'
+	dmesg -r | awk -F '[<>]' '$2 % 8 <= 4' |
+		grep -v -e 'Memory resource size exceeds max' -e 'hrtimer: interrupt took' \
+			-e 'clocksource' -e 'rcu: INFO' -e 'sched: DL replenish lagged'
+}
+
+# as_user COMMAND...: run it as a user without any privilege.
+as_user() {
+	[ -e /etc/passwd ] || {
+		echo 'root:x:0:0::/:/bin/sh' >/etc/passwd
+		echo 'user:x:1000:1000::/tmp:/bin/sh' >>/etc/passwd
+		echo 'root:x:0:' >/etc/group
+		echo 'user:x:1000:' >>/etc/group
+	}
+	su user -s /bin/sh -c "$*"
 }

@@ -12,7 +12,7 @@ bind "$nic"
 
 run_linux auto 60 "do=irqs:arch_timer,cpus" -c 2 -m 256M
 is "$status:$(guest_says cpus)" 0:2 "auto: Linux boots"
-like "$(guest_says irq)" 'GICv2.*arch_timer' "on a GICv2"
+like "$(guest_says irq)" 'GIC-0 .*arch_timer' "on a GICv2"
 
 run_linux gicv2 60 "do=irqs:arch_timer,cpus" -c 1 -m 256M --irqchip gicv2
 is "$status:$(guest_says cpus)" 0:1 "gicv2: Linux boots"

@@ -65,6 +65,7 @@ like "$(guest_says pci)" '0000:00:03.0 0x8086:0x10d3 0x020000 e1000e' "a device 
 is "$(guest_says ping)" 3 "works there"
 
 rebind "$nvme"
+modprobe nvme
 check "the host has the disk back" wait_for 10 test -b /dev/nvme0n1
 check "the host reads it" dd if=/dev/nvme0n1 of=/dev/null bs=1M count=16
 done_testing
