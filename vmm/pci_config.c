@@ -75,8 +75,7 @@ uint64_t pci_bar_address(const struct pci_function *function, unsigned n)
 
 static bool in_window(const struct pci_window *window, uint64_t gpa, uint64_t size)
 {
-	return gpa >= window->base && size <= window->size &&
-	       gpa - window->base <= window->size - size;
+	return size <= window->size && gpa - window->base <= window->size - size;
 }
 
 /* Whether the guest wants the BAR decoded at gpa, and the host bridge forwards what is there. */
@@ -90,9 +89,8 @@ static bool bar_wanted(const struct pci_function *function, const struct pci_bar
 	layout = &function->bus->layout;
 	if (is_io(bar))
 		return command & PCI_COMMAND_IO && in_window(&layout->io, gpa, bar->size);
-	return command & PCI_COMMAND_MEMORY &&
-	       (in_window(&layout->mem32, gpa, bar->size) ||
-		(is_64bit(bar) && in_window(&layout->mem64, gpa, bar->size)));
+	return command & PCI_COMMAND_MEMORY && (in_window(&layout->mem32, gpa, bar->size) ||
+						in_window(&layout->mem64, gpa, bar->size));
 }
 
 static void bar_unmap(struct pci_function *function, unsigned n)
