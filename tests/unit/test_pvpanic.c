@@ -16,6 +16,7 @@ static struct pvpanic pvpanic;
 
 static int setup(void **state)
 {
+	report_set_level(LOG_WARNING);
 	return files_setup(state) || mmio_bus_create(&mmio) || loop_create(&loop) ||
 			       pvpanic_create(&pvpanic, &mmio, &loop)
 		       ? -1
