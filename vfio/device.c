@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A passed-through function from its opening to its closing, and the host's wishes in between. */
-#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 #include <lkvm/report.h>
 #include "container.h"
+#include "irq.h"
 
 static const struct pci_function_class vfio_function_class = {
 	.config_read = vfio_config_read,
@@ -59,23 +59,9 @@ static void req_ready(struct loop_source *source, uint32_t events)
 }
 
 /* fd < 0 takes the trigger away. */
-static int set_trigger(const struct vfio_device *dev, uint32_t index, int32_t fd)
+static int set_trigger(struct vfio_device *dev, uint32_t index, int32_t fd)
 {
-	struct {
-		struct vfio_irq_set set;
-		int32_t fd;
-	} arg = {
-		.set = {
-			.argsz = sizeof(arg),
-			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-			.index = index,
-			.count = 1,
-		},
-		.fd = fd,
-	};
-
-	static_assert(offsetof(__typeof__(arg), fd) == sizeof(struct vfio_irq_set), "fd follows");
-	return vfio_ioctl_call(dev->fd, VFIO_DEVICE_SET_IRQS, &arg);
+	return vfio_irq_set_eventfds(dev, index, VFIO_IRQ_SET_ACTION_TRIGGER, 0, 1, &fd);
 }
 
 /* A device without the interrupt (ERR needs PCI Express) is watched for the other only. */

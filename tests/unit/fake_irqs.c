@@ -39,7 +39,7 @@ static int set_routes(struct irq_controller *controller, const struct irq_route 
 	note(irqs, FAKE_SET_ROUTES, 0);
 	irqs->updates++;
 	for (uint32_t gsi = 0; gsi < IRQ_GSI_LIMIT; gsi++) {
-		struct irq_route route = { IRQ_ROUTE_NONE };
+		struct irq_route route = { .type = IRQ_ROUTE_NONE };
 
 		if (gsi < count)
 			route = routes[gsi];
