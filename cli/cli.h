@@ -3,6 +3,8 @@
 #ifndef CLI_H
 #define CLI_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <lkvm/cli.h>
 #include <lkvm/machine.h>
@@ -21,13 +23,16 @@ struct cli_option {
 /*
  * Parses argv[1..] by a table that ends with an entry without a name. Options may be abbreviated as long as they are
  * unambiguous, and written --name=value, --name value, -x value or -xvalue. Other words are given to `word`.
- * Returns 0, 1 where --help was printed, or -EINVAL, reported.
+ * Returns 0, 1 where --help is asked for, or -EINVAL, reported.
  */
 int cli_parse(int argc, char **argv, const struct cli_option *options, void *target,
 	      int (*word)(void *target, const char *text));
 void cli_print_options(FILE *out, const struct cli_option *options);
 
-/* Takers for plain fields: const char *, bool (set), bool (cleared), unsigned, uint64_t (any base). */
+/* The decimal or, after 0x, hexadecimal number at the start of text, and where it ends. False: none, or beyond 64 bits. */
+bool cli_parse_number(const char *text, const char **end, uint64_t *number);
+
+/* Takers for plain fields: const char *, bool (set), bool (cleared), unsigned (not 0), uint64_t. */
 int cli_take_string(void *target, const struct cli_option *option, const char *value);
 int cli_take_true(void *target, const struct cli_option *option, const char *value);
 int cli_take_false(void *target, const struct cli_option *option, const char *value);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The option parser: one table a verb. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,6 +48,8 @@ static const struct cli_option *find_long(const struct cli_option *options, cons
 		found = option;
 		count++;
 	}
+	if (!len)
+		count = 0;
 	if (count > 1)
 		refuse(-EINVAL, "--%.*s is ambiguous: --%s is one of %u options that begin so",
 		       (int)len, name, found->name, count);
@@ -111,7 +114,6 @@ int cli_parse(int argc, char **argv, const struct cli_option *options, void *tar
 			if (word(target, text))
 				return -EINVAL;
 		} else if (!strcmp(text, "--help") || !strcmp(text, "-h")) {
-			cli_print_options(stdout, options);
 			return 1;
 		} else {
 			words = parse_one(argc, argv, at, options, target);
@@ -149,14 +151,28 @@ int cli_take_false(void *target, const struct cli_option *option, const char *va
 	return 0;
 }
 
+bool cli_parse_number(const char *text, const char **end, uint64_t *number)
+{
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	unsigned long long value;
+	char *stop;
+
+	*end = text;
+	if (hex ? !isxdigit((unsigned char)text[2]) : !isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	value = strtoull(text, &stop, hex ? 16 : 10);
+	*end = stop;
+	*number = value;
+	return !errno;
+}
+
 int cli_take_u64(void *target, const struct cli_option *option, const char *value)
 {
-	unsigned long long number;
-	char *end;
+	const char *end;
+	uint64_t number;
 
-	errno = 0;
-	number = strtoull(value, &end, 0);
-	if (errno || end == value || *end || strchr(value, '-'))
+	if (!cli_parse_number(value, &end, &number) || *end)
 		return refuse(-EINVAL, "--%s: %s is no number", option->name, value);
 	*(uint64_t *)field(target, option) = number;
 	return 0;

@@ -122,6 +122,13 @@ static int run(const struct run_options *options)
 	return exit_status(end);
 }
 
+static int print_help(void)
+{
+	puts("usage: lkvm run [OPTIONS] [KERNEL]\n");
+	cli_print_options(stdout, run_options);
+	return 0;
+}
+
 int cli_run(int argc, char **argv)
 {
 	struct run_options options = {
@@ -129,11 +136,9 @@ int cli_run(int argc, char **argv)
 	};
 	int err, status = EXIT_STATUS_USAGE;
 
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
-		puts("usage: lkvm run [OPTIONS] [KERNEL]\n");
 	err = cli_parse(argc, argv, run_options, &options, take_kernel);
 	if (err == 1)
-		status = 0;
+		status = print_help();
 	else if (!err && !check(&options))
 		status = run(&options);
 	run_options_free(&options);

@@ -61,6 +61,7 @@ int cli_main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "help";
 	const struct cli_verb *verb;
 
+	report_set_level(LOG_WARNING);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
 		name = "help";
 	if (!strcmp(name, "--version"))
