@@ -10,6 +10,10 @@
 
 #define FIELD(member) offsetof(struct run_options, member)
 
+/* COMMAND_LINE_SIZE of the kernels, its NUL included. */
+#define ARM64_COMMAND_LINE 2048
+#define ARM_COMMAND_LINE   1024
+
 static const struct cli_option run_options[] = {
 	{ 'k', "kernel", "FILE", "Kernel: an arm64 Image (also .gz, .zst) or a flat binary",
 	  cli_take_string, FIELD(machine.kernel) },
@@ -68,6 +72,21 @@ static int take_kernel(void *target, const char *text)
 	return 0;
 }
 
+/* A kernel cuts off what it has no room for, without a word. */
+static int check_params(const struct machine_config *machine)
+{
+	size_t limit = machine->features.aarch32 ? ARM_COMMAND_LINE : ARM64_COMMAND_LINE;
+	size_t len = machine->params ? strlen(machine->params) : 0;
+
+	if (!machine->nodefaults && !machine->firmware)
+		len += sizeof(MACHINE_PARAMS);
+	if (len < limit)
+		return 0;
+	return refuse(-E2BIG,
+		      "--params: the command line is longer than the %zu bytes a kernel keeps",
+		      limit - 1);
+}
+
 static int check(const struct run_options *options)
 {
 	const struct machine_config *machine = &options->machine;
@@ -81,7 +100,9 @@ static int check(const struct run_options *options)
 		return refuse(-EINVAL, "--initrd needs --kernel: firmware finds its own");
 	if (machine->firmware_address && !machine->firmware)
 		return refuse(-EINVAL, "--firmware-address needs --firmware");
-	return 0;
+	if (machine->tty[0] && (machine->console_in || machine->console_out))
+		return refuse(-EINVAL, "--tty 0 and --console's in= and out= exclude each other");
+	return check_params(machine);
 }
 
 static int exit_status(int end)

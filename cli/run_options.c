@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <ctype.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -7,9 +8,8 @@
 #include <lkvm/report.h>
 #include "run.h"
 
-#define COMMAND_LINE_MAX 2048 /* COMMAND_LINE_SIZE of an arm64 kernel */
-#define SVE_VL_STEP      128
-#define SVE_VL_MAX       2048
+#define SVE_VL_STEP 128
+#define SVE_VL_MAX  2048
 
 void run_options_free(struct run_options *options)
 {
@@ -26,12 +26,7 @@ int run_take_params(void *target, const struct cli_option *option, const char *v
 	const char *before = options->params ? options->params : "";
 	char *joined;
 
-	if (strlen(before) + strlen(value) + 2 > COMMAND_LINE_MAX)
-		return refuse(-E2BIG,
-			      "--%s: the kernel's command line is longer than the %d bytes a "
-			      "kernel keeps",
-			      option->name, COMMAND_LINE_MAX - 1);
-	if (asprintf(&joined, "%s%s%s", before, *before ? " " : "", value) < 0)
+	if (asprintf(&joined, "%s%s%s", before, *before && *value ? " " : "", value) < 0)
 		return report(-ENOMEM, "--%s", option->name);
 	free(options->params);
 	options->params = joined;
@@ -42,38 +37,39 @@ int run_take_params(void *target, const struct cli_option *option, const char *v
 static int unit_shift(char unit)
 {
 	static const char units[] = "BKMGTP";
-	const char *at = unit ? strchr(units, unit & ~0x20) : NULL;
+	const char *at = isalpha((unsigned char)unit) ? strchr(units, toupper(unit)) : NULL;
 
 	return at ? (int)(at - units) * 10 : -1;
+}
+
+/* "NUMBER[UNIT]" up to `stop` or the end, in bytes; a number alone is in units of 2^shift. -EINVAL, -ERANGE. */
+static int parse_size(const char *text, char stop, int shift, const char **end, uint64_t *bytes)
+{
+	if (!cli_parse_number(text, end, bytes))
+		return *end == text ? -EINVAL : -ERANGE;
+	if (**end && **end != stop)
+		shift = unit_shift(*(*end)++);
+	if (shift < 0 || (**end && **end != stop))
+		return -EINVAL;
+	if (*bytes > UINT64_MAX >> shift)
+		return -ERANGE;
+	*bytes <<= shift;
+	return 0;
 }
 
 int run_take_mem(void *target, const struct cli_option *option, const char *value)
 {
 	struct machine_config *config = &((struct run_options *)target)->machine;
-	int shift = 20;
-	unsigned long long size;
-	char *end;
+	const char *end;
+	int err = parse_size(value, '@', 20, &end, &config->ram_size);
 
-	errno = 0;
-	size = strtoull(value, &end, 0);
-	if (end != value && *end && *end != '@') {
-		shift = unit_shift(*end);
-		end++;
-	}
-	if (errno || end == value || shift < 0 || (*end && *end != '@') || strchr(value, '-'))
-		return refuse(-EINVAL, "--%s: %s is no SIZE[BKMGTP][@ADDR]", option->name, value);
-	if (!size || size > UINT64_MAX >> shift)
+	if (err == -EINVAL)
+		return refuse(err, "--%s: %s is no %s", option->name, value, option->value);
+	if (err || !config->ram_size)
 		return refuse(-EINVAL, "--%s: %s is out of range", option->name, value);
-	config->ram_size = size << shift;
-	if (!*end)
-		return 0;
-	value = end + 1;
-	config->ram_base = strtoull(value, &end, 0);
-	shift = *end ? unit_shift(*end) : 0;
-	if (errno || end == value || shift < 0 || (*end && end[1]) ||
-	    config->ram_base > UINT64_MAX >> shift)
-		return refuse(-EINVAL, "--%s: %s is no address", option->name, value);
-	config->ram_base <<= shift;
+	if (*end && parse_size(end + 1, '\0', 0, &end, &config->ram_base))
+		return refuse(-EINVAL, "--%s: %s names no address after its @", option->name,
+			      value);
 	return 0;
 }
 
@@ -147,25 +143,26 @@ int run_take_irqchip(void *target, const struct cli_option *option, const char *
 /* "0-3,8" into a set; -EINVAL where it is none. */
 static int parse_cpu_list(const char *text, cpu_set_t *cpus)
 {
-	CPU_ZERO(cpus);
-	do {
-		char *end;
-		unsigned long first, last;
+	const char *end;
 
-		if (*text < '0' || *text > '9')
+	CPU_ZERO(cpus);
+	for (;; text = end + 1) {
+		uint64_t first, last;
+
+		if (!cli_parse_number(text, &end, &first))
 			return -EINVAL;
-		first = last = strtoul(text, &end, 10);
-		if (*end == '-' && end[1] >= '0' && end[1] <= '9')
-			last = strtoul(end + 1, &end, 10);
-		if (first > last || last >= CPU_SETSIZE || (*end && *end != ','))
+		last = first;
+		if (*end == '-' && !cli_parse_number(end + 1, &end, &last))
 			return -EINVAL;
-		for (unsigned long cpu = first; cpu <= last; cpu++)
+		if (first > last || last >= CPU_SETSIZE)
+			return -EINVAL;
+		for (uint64_t cpu = first; cpu <= last; cpu++)
 			CPU_SET(cpu, cpus);
-		text = *end ? end + 1 : end;
-		if (*end && !*text)
+		if (!*end)
+			return 0;
+		if (*end != ',')
 			return -EINVAL;
-	} while (*text);
-	return 0;
+	}
 }
 
 int run_take_affinity(void *target, const struct cli_option *option, const char *value)
@@ -174,7 +171,6 @@ int run_take_affinity(void *target, const struct cli_option *option, const char 
 	size_t count = options->machine.affinity_count;
 	struct vcpu_affinity *grown = reallocarray(options->affinity, count + 1, sizeof(*grown));
 	const char *list = strchr(value, '=');
-	char *end;
 
 	if (!grown)
 		return report(-ENOMEM, "--%s", option->name);
@@ -182,9 +178,10 @@ int run_take_affinity(void *target, const struct cli_option *option, const char 
 	options->machine.affinity = grown;
 	grown[count].vcpu = -1;
 	if (list) {
-		unsigned long vcpu = strtoul(value, &end, 10);
+		const char *end;
+		uint64_t vcpu;
 
-		if (end != list || end == value || *value == '-' || vcpu > INT32_MAX)
+		if (!cli_parse_number(value, &end, &vcpu) || end != list || vcpu > INT32_MAX)
 			return refuse(-EINVAL, "--%s: %s names no vCPU before its =", option->name,
 				      value);
 		grown[count].vcpu = (int)vcpu;

@@ -83,7 +83,7 @@ static char *make_bootargs(const struct machine_config *config)
 	char *args;
 
 	/* A kernel's last console= is its /dev/console: what the user says counts. */
-	if (asprintf(&args, "%s%s%s", config->nodefaults || config->firmware ? "" : "console=ttyS0",
+	if (asprintf(&args, "%s%s%s", config->nodefaults || config->firmware ? "" : MACHINE_PARAMS,
 		     !config->nodefaults && !config->firmware && *params ? " " : "", params) < 0)
 		return NULL;
 	return args;

@@ -19,6 +19,9 @@ struct vcpu_affinity {
 	cpu_set_t cpus;
 };
 
+/* What a kernel's command line begins with, but for nodefaults; then a space and `params`. */
+#define MACHINE_PARAMS "console=ttyS0"
+
 /* All strings and arrays stay the caller's and outlive the machine. */
 struct machine_config {
 	const char *kernel; /* or firmware: exactly one */
