@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the machine is made of: its device tree, huge pages, consoles on files and ptys, flash and
-# firmware.
+# The device tree as dtc sees it, memory in huge pages, firmware, files that cannot be booted, and
+# what the command line answers.
 [ -n "${BED_HOST:-}" ] || {
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
@@ -36,17 +36,6 @@ dtb device --vfio-pci "$nvme" --pmu
 dtb seeds --kaslr-seed 0x1234
 check "two device trees differ: their seeds do" sh -c "! cmp -s $tmp/gicv3-its.dtb $tmp/seeds.dtb"
 
-run_payload "fdt" 20 fdt -p "one two three"
-payload_passes "RAM is as the device tree says"
-like "$(tr -d '\r' <"$out")" '^kaslr-seed 8' "it has a seed for the kernel's layout"
-like "$(tr -d '\r' <"$out")" '^rng-seed' "and one for its random numbers"
-first=$(grep 'kaslr-seed' "$out")
-run_payload "fdt again" 20 fdt
-check "another one the next time" test "$first" != "$(grep 'kaslr-seed' "$out")"
-run_payload "fdt nodefaults" 20 fdt --nodefaults -p "exactly this"
-like "$(tr -d '\r' <"$out")" '^bootargs 12 ' "under --nodefaults the command line is verbatim"
-run_payload "RAM at 4 GiB" 20 poweroff -m 512M@4G
-is "$status" 0 "RAM at 4 GiB"
 
 echo 200 >/proc/sys/vm/nr_hugepages
 free_before=$(awk '/^HugePages_Free/ { print $2 }' /proc/meminfo)
@@ -62,35 +51,10 @@ echo 0 >/proc/sys/vm/nr_hugepages
 run_payload "no huge pages" 20 poweroff --hugetlbfs /dev/hugepages
 is "$status" 1 "not enough huge pages: refused"
 like "$(cat "$out")" 'Fatal: .*(huge|/dev/hugepages)' "the message says so"
-run_payload "not hugetlbfs" 20 poweroff --hugetlbfs /tmp
-is "$status" 1 "a folder that is no hugetlbfs: refused"
-
-run_payload "console to a file" 20 poweroff --console "serial,out=$tmp/console"
-is "$status" 0 "the console in a file"
-like "$(cat "$tmp/console")" '^done' "has all of it"
-is "$(cat "$out")" "" "and nothing is printed besides"
-lkvm run -k "$guest/echo.bin" -c 1 -m 256M --console serial,in=fd:5,out=fd:6 5<"$0" 6>"$tmp/console" \
-	>"$out" 2>&1 </dev/null
-is "$?" 0 "the console on file descriptors"
-like "$(cat "$tmp/console")" '^#!/BIN/SH' "input comes from there, output goes there"
-run_payload "console nowhere" 20 poweroff --console serial,out=/nonexistent/file
-is "$status" 1 "a console that cannot be opened is refused"
-like "$(cat "$out")" 'Fatal: .*/nonexistent/file' "by name"
-
-start_lkvm tty run -k "$guest/hang.bin" -c 1 -m 256M --tty 1
-wait_for_output 10 '/dev/pts/[0-9]+'
-like "$(cat "$out")" '/dev/pts/[0-9]+' "--tty tells the name of its pty"
-check "which is there" test -c "$(grep -o '/dev/pts/[0-9]*' "$out" | head -n 1)"
-kill "$pid"
-wait_lkvm 10
 
 # Firmware: a payload at the start of RAM does as well as one at the kernel's place if it is told.
 run_lkvm firmware 20 run -f "$guest/poweroff.bin" --firmware-address 0x80080000 -c 1 -m 256M
 is "$status" 0 "firmware in place of a kernel"
-truncate -s 4M "$tmp/flash"
-run_payload flash 60 flash --flash "$tmp/flash"
-payload_passes "flash: query, erase, program"
-check "what was programmed is in its file" sh -c "! cmp -s $tmp/flash /dev/zero"
 
 for file in "" /nonexistent /dev /dev/null; do
 	run_lkvm "kernel '$file'" 20 run -k "$file" -c 1 -m 256M
@@ -105,4 +69,15 @@ run_payload "memory" 20 poweroff -m 4000T
 is "$status" 1 "too much RAM: refused"
 run_payload "memory" 20 poweroff -m nonsense
 is "$status" 2 "no size at all: a usage error"
+
+run_lkvm usage 20 run --nonesuch
+is "$status:$(wc -l <"$out")" 2:1 "an option that there is not: a usage error"
+run_lkvm verb 20 nonesuch
+is "$status" 2 "a verb that there is not: a usage error"
+run_lkvm nothing 20
+is "$status" 2 "no verb at all: a usage error"
+lkvm --help >"$tmp/help" 2>"$tmp/help.err"
+is "$?:$(cat "$tmp/help.err")" 0: "lkvm --help succeeds, on standard output"
+check "and has the line that scripts look for" \
+	grep -q '^The most commonly used lkvm commands are:' "$tmp/help"
 done_testing

@@ -64,6 +64,26 @@ run_linux "own slots" 60 "mods=nvme,e1000e do=pci,nvme-read:1,ping:3" -c 1 -m 51
 like "$(guest_says pci)" '0000:00:03.0 0x8086:0x10d3 0x020000 e1000e' "a device in the slot asked for"
 is "$(guest_says ping)" 3 "works there"
 
+# A Linux that writes into its disk, reboots in the same process, and finds that again.
+guest_script <<'SCRIPT'
+wait_for 10 test -b /dev/nvme0n1
+do_ping 3
+if [ "$(dd if=/dev/nvme0n1 bs=1M skip=8 count=1 2>/dev/null | head -c 5)" = again ]; then
+	say boot second
+else
+	say boot first
+	echo again | dd of=/dev/nvme0n1 bs=1M seek=8 conv=fsync 2>/dev/null
+	end=reboot
+fi
+SCRIPT
+run_lkvm "reboot" 120 run -k "$guest/Image" -i "$initrd" -c 2 -m 512M --on-reset restart \
+	-p "console=ttyS0 quiet panic=-1 mods=nvme,e1000e" --vfio-pci "$nvme" --vfio-pci "$nic"
+is "$status" 0 "Linux reboots, and powers off the second time"
+is "$(guest_says boot | tr '\n' ' ')" "first second " "it has booted twice, and kept its disk"
+is "$(guest_says ping | tr '\n' ' ')" "3 3 " "its network card works both times"
+run_linux "exit" 60 "end=reboot" -c 1 -m 256M
+is "$status" 32 "without --on-reset a reboot ends the run"
+
 rebind "$nvme"
 modprobe nvme
 check "the host has the disk back" wait_for 10 test -b /dev/nvme0n1
