@@ -164,7 +164,7 @@ static void print_text(const struct findings *findings, FILE *out)
 		print_group(findings, out);
 		fprintf(out, "  reset        %s\n",
 			findings->details.reset_methods[0] ? findings->details.reset_methods
-							   : "none");
+							   : "none of its own");
 		print_interrupts(&findings->details, out);
 		print_bars(&findings->details, out);
 		print_reserved(findings, out);

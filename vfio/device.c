@@ -129,9 +129,9 @@ int vfio_device_open(struct vfio_device *dev, const struct vfio_group *group)
 		err = pci_function_init(&dev->function, &vfio_function_class, dev->config.bdf);
 	if (err)
 		return err;
-	/* The kernel has reset the function on opening it, if it can; a hot reset is only ours to do. */
-	if (!(dev->info.flags & VFIO_DEVICE_FLAGS_RESET))
-		vfio_device_reset(dev);
+	/* The kernel resets a function on opening it, where it can, and says here that it could. */
+	dev->clean = dev->clean || dev->info.flags & VFIO_DEVICE_FLAGS_RESET;
+	vfio_device_reset(dev);
 	err = watch(dev, &dev->err, VFIO_PCI_ERR_IRQ_INDEX, err_ready);
 	return err ? err : watch(dev, &dev->req, VFIO_PCI_REQ_IRQ_INDEX, req_ready);
 }

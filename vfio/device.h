@@ -72,6 +72,7 @@ struct vfio_device {
 	struct vfio *vfio;
 	int fd;
 	struct vfio_device_info info;
+	bool clean; /* reset, and no guest has had it since */
 	struct vfio_region regions[VFIO_PCI_NUM_REGIONS];
 	struct vfio_irq irq;
 	/* The VM it is attached to, or NULL. */
@@ -154,7 +155,10 @@ uint64_t vfio_msix_read(struct vfio_device *dev, unsigned bar, uint64_t offset, 
 void vfio_msix_write(struct vfio_device *dev, unsigned bar, uint64_t offset, unsigned size,
 		     uint64_t value);
 
-/* reset.c: function reset, else hot reset where every affected function is ours; -ENOTTY where there is neither. */
+/*
+ * reset.c: function reset, else hot reset where every affected function is ours; -ENOTTY where there is neither: then its
+ * DMA is stopped. A device that is clean is left alone.
+ */
 int vfio_device_reset(struct vfio_device *dev);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <lkvm/report.h>
+#include "bdf.h"
 #include "container.h"
 
 #define RESET_TRIES                                                                                \
@@ -82,6 +83,19 @@ static int perform_hot_reset(const struct vfio_device *dev,
 	return err;
 }
 
+/* A hot reset is slow, and has reset others of ours as well. */
+static void mark_clean(const struct vfio *vfio, const struct vfio_pci_dependent_device *affected)
+{
+	struct bdf bdf = { affected->segment, affected->bus, affected->devfn >> 3,
+			   affected->devfn & 7 };
+	char text[VFIO_BDF_SIZE];
+
+	bdf_format(text, &bdf);
+	for (size_t i = 0; i < vfio->count; i++)
+		if (!strcmp(vfio->devices[i].config.bdf, text))
+			vfio->devices[i].clean = true;
+}
+
 static int hot_reset(struct vfio_device *dev)
 {
 	struct vfio_pci_hot_reset_info *info = hot_reset_info(dev);
@@ -90,6 +104,8 @@ static int hot_reset(struct vfio_device *dev)
 	if (!info)
 		return -ENOTTY;
 	err = perform_hot_reset(dev, info);
+	for (uint32_t i = 0; i < info->count && err >= 0; i++)
+		mark_clean(dev->vfio, &info->devices[i]);
 	free(info);
 	return err;
 }
@@ -110,9 +126,13 @@ static void clear_bus_master(struct vfio_device *dev)
 
 int vfio_device_reset(struct vfio_device *dev)
 {
-	int err = function_reset(dev);
+	int err;
 
+	if (dev->clean)
+		return 0;
+	err = function_reset(dev);
 	if (err >= 0) {
+		dev->clean = true;
 		report_debug("%s: function reset", dev->config.bdf);
 		return 0;
 	}

@@ -174,6 +174,7 @@ static int attach_device(struct vfio_device *dev, struct vm *vm, struct irq_rout
 
 	pthread_mutex_lock(&dev->function.lock);
 	memcpy(dev->pristine, dev->function.config, PCI_CONFIG_SIZE);
+	dev->clean = false;
 	dev->vm = vm;
 	dev->routes = routes;
 	dev->irqs = irq;

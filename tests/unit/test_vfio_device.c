@@ -100,6 +100,7 @@ static int setup(void **state)
 {
 	if (files_setup(state))
 		return -1;
+	report_set_level(LOG_WARNING);
 	host = host_tree_begin();
 	fake = fake_vfio_begin();
 	kvm = fake_kvm_begin();
@@ -347,7 +348,28 @@ static void a_hot_reset_does_where_all_groups_are_ours(void **state)
 	vfio_detach(vfio);
 	assert_int_equal(nic->hot_resets, 2);
 	assert_int_equal(nic->resets, 0);
-	assert_int_equal(fake_vfio_device(DISK)->resets, 1);
+	assert_int_equal(fake_vfio_device(DISK)->resets, 0);
+}
+
+/* Both functions of a card, neither with a reset of its own. */
+static void one_hot_reset_does_for_all_it_affects(void **state)
+{
+	struct fake_vfio_device *nic = without_function_reset(NIC2, 5);
+	struct fake_vfio_device *other = fake_vfio_device(NIC2);
+
+	(void)state;
+	other->flags = VFIO_DEVICE_FLAGS_PCI;
+	other->hot_reset = true;
+	other->hot_reset_with[0] = NIC;
+	other->hot_reset_groups[0] = 5;
+	other->hot_reset_others = 1;
+	build(NIC, NIC2, NULL);
+	assert_int_equal(nic->hot_resets + other->hot_resets, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(attach_all(), 0);
+		vfio_detach(vfio);
+		assert_int_equal(nic->hot_resets + other->hot_resets, i + 2);
+	}
 }
 
 static void a_hot_reset_may_affect_many(void **state)
@@ -411,9 +433,11 @@ static void a_failed_function_reset_falls_back(void **state)
 	nic->hot_reset = true;
 	build(NIC, NULL, NULL);
 	fake_vfio_fail(VFIO_DEVICE_RESET, EIO, 0, 2);
+	vfio->devices[0].clean = false;
 	assert_int_equal(vfio_device_reset(&vfio->devices[0]), 0);
 	assert_int_equal(nic->hot_resets, 1);
 	nic->hot_reset = false;
+	vfio->devices[0].clean = false;
 	stderr_keep();
 	assert_int_equal(vfio_device_reset(&vfio->devices[0]), -ENOTTY);
 	assert_reported(NIC " could not be reset (Input/output error)");
@@ -473,6 +497,7 @@ int main(void)
 		TEST(a_failed_attach_leaves_nothing_attached),
 		TEST(the_kernels_reset_at_the_start_is_not_repeated),
 		TEST(a_hot_reset_does_where_all_groups_are_ours),
+		TEST(one_hot_reset_does_for_all_it_affects),
 		TEST(a_hot_reset_may_affect_many),
 		TEST(strangers_are_not_reset),
 		TEST(a_device_without_any_reset_is_silenced),
