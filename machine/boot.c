@@ -60,10 +60,12 @@ static int finish_vcpus(struct machine *machine)
 static int enable_mte(struct machine *machine)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_ARM_MTE };
+	int err;
 
 	if (!machine->mte)
 		return 0;
-	return kvm_ioctl(machine->vm.fd, KVM_ENABLE_CAP, &cap) < 0 ? -EINVAL : 0;
+	err = kvm_ioctl(machine->vm.fd, KVM_ENABLE_CAP, &cap);
+	return err < 0 ? err : 0;
 }
 
 static int map_memory(struct machine *machine)
@@ -93,15 +95,17 @@ static int dump_fdt(const char *path, const void *fdt, size_t size)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	ssize_t written;
+	int err = 0;
 
 	if (fd < 0)
 		return report(-errno, "cannot create %s for the device tree", path);
 	written = write(fd, fdt, size);
+	if (written < 0)
+		err = -errno;
+	else if (written != (ssize_t)size)
+		err = -EIO;
 	close(fd);
-	if (written != (ssize_t)size)
-		return report(written < 0 ? -errno : -EIO, "cannot write the device tree to %s",
-			      path);
-	return 0;
+	return err ? report(err, "cannot write the device tree to %s", path) : 0;
 }
 
 static int make_fdt(struct machine *machine)

@@ -2,6 +2,7 @@
 /* What the UARTs are connected to: stdio, files, file descriptors, ptys. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,31 +11,51 @@
 #include <lkvm/report.h>
 #include "machine.h"
 
-/* The number of "fd:N", or -1 where `spec` is a file's name. */
-static int fd_of_spec(const char *spec)
+/* An open descriptor of the caller's, that can be used as `flags` say. */
+static int use_fd(const char *number, int flags, int *out_fd)
 {
 	char *end;
-	long fd;
+	long fd = strtol(number, &end, 10);
+	int mode;
 
-	if (strncmp(spec, "fd:", 3))
-		return -1;
-	fd = strtol(spec + 3, &end, 10);
-	return *end || end == spec + 3 || fd < 0 || fd > 1 << 20 ? -1 : (int)fd;
+	if (*number < '0' || *number > '9' || *end || fd > INT_MAX)
+		return refuse(-EINVAL, "--console: fd:%s is no file descriptor", number);
+	mode = fcntl((int)fd, F_GETFL);
+	if (mode < 0)
+		return refuse(-EBADF, "--console: file descriptor %ld is not open", fd);
+	if ((mode & O_ACCMODE) != O_RDWR && (mode & O_ACCMODE) != (flags & O_ACCMODE))
+		return refuse(-EBADF, "--console: file descriptor %ld is not open for %s", fd,
+			      flags & O_WRONLY ? "writing" : "reading");
+	*out_fd = (int)fd;
+	return 0;
 }
 
-static int open_spec(const char *spec, int flags, int *out_fd, bool *ours)
+static int open_file(const char *path, int flags, int *out_fd)
 {
-	int fd = fd_of_spec(spec);
+	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
+	struct stat st;
 
-	*ours = fd < 0;
-	if (fd >= 0 && fcntl(fd, F_GETFD) < 0)
-		return refuse(-EBADF, "--console: file descriptor %d is not open", fd);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+		close(fd);
+		fd = -1;
+		errno = EISDIR;
+	}
 	if (fd < 0)
-		fd = open(spec, flags | O_CLOEXEC | O_NOCTTY, 0666);
-	if (fd < 0)
-		return report(-errno, "cannot open %s for the console", spec);
+		return report(-errno, "cannot open %s for the console", path);
 	*out_fd = fd;
 	return 0;
+}
+
+/* "fd:N" or a file; ours: to be closed. */
+static int open_spec(const char *spec, int flags, int *out_fd, bool *ours)
+{
+	int err;
+
+	if (!strncmp(spec, "fd:", 3))
+		return use_fd(spec + 3, flags, out_fd);
+	err = open_file(spec, flags, out_fd);
+	*ours = !err;
+	return err;
 }
 
 static int open_first(struct console *console, const struct machine_config *config)

@@ -26,6 +26,15 @@ static void choose_cpus(struct machine *machine)
 	}
 }
 
+static void check_affinity(const struct machine_config *config)
+{
+	for (size_t i = 0; i < config->affinity_count; i++)
+		if (config->affinity[i].vcpu >= 0 &&
+		    (unsigned)config->affinity[i].vcpu >= config->cpus)
+			report_warning("--vcpu-affinity: there is no vCPU %d among %u",
+				       config->affinity[i].vcpu, config->cpus);
+}
+
 static int choose_address_space(struct machine *machine)
 {
 	struct machine_config *config = &machine->config;
@@ -72,6 +81,7 @@ int machine_check_host(struct machine *machine)
 	if (err)
 		return err;
 	choose_cpus(machine);
+	check_affinity(&machine->config);
 	err = choose_address_space(machine);
 	if (!err)
 		err = vm_create(&machine->vm, &machine->host, machine->ipa_bits);

@@ -273,6 +273,8 @@ int kvm_call_value(int fd, unsigned long request, unsigned long value, const cha
 	struct fake_kvm_handle handle = { 0 };
 	int result;
 
+	if (fake_kvm_state.host.asked && request != KVM_RUN)
+		fake_kvm_state.host.asked(request);
 	pthread_mutex_lock(&fake_kvm_state.lock);
 	if (request == KVM_RUN) {
 		if (handle_of(fd))

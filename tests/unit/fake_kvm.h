@@ -88,6 +88,8 @@ struct fake_kvm {
 	uint32_t devices;    /* bit KVM_DEV_TYPE_*: offered */
 	bool redist_regions; /* KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION is known */
 	uint64_t sve_vls;    /* bit n: vectors of (n + 1) * 128 bits */
+	void (*asked)(
+		unsigned long request); /* called before each ioctl but KVM_RUN, on its thread */
 	/* What happened. */
 	struct fake_kvm_vm vms[FAKE_KVM_VMS];
 	unsigned vms_count;
