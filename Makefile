@@ -205,8 +205,14 @@ BOOT_TESTS	?= $(sort $(wildcard tests/boot/*.t))
 check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done
 	prove --verbose --timer $(BOOT_TESTS)
 
-bench: $B/lkvm $(GUEST_BIN) $B/bed/.done
-	set -e; for bench in $(wildcard tests/bench/*.bench); do $$bench; done
+bench: $B/lkvm $B/bed/.done $B/bench/count
+	@tests/bench/boot
+
+# Helpers that run in the emulated host.
+$B/bench/%: tests/bench/%.c Makefile | $B/need/build
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(COMMON) -O2 -static -o $@ $<
 
 demo: $B/lkvm $B/bed/.done
 	@tests/bed/demo
@@ -214,7 +220,7 @@ demo: $B/lkvm $B/bed/.done
 # --- the rest ---
 lint: $(OBJ) | $(UAPI) $B/need/lint
 	@CROSS_COMPILE='$(CROSS_COMPILE)' OBJECTS='$(ARM)' \
-		NATIVE_FLAGS='$(filter-out -MMD -MP,$(NATIVE_FLAGS))' scripts/lint $(LINT)
+		NATIVE_FLAGS='$(filter-out -MMD -MP,$(NATIVE_FLAGS))' scripts/lint $(CHECKS)
 	@wrong=$$(tests/lint/planted); [ -z "$$wrong" ] || { echo "$$wrong"; exit 1; }
 
 # One after the other, whatever -j says: the boot tests want the machine for themselves.

@@ -5,6 +5,10 @@
  */
 #include <lkvm/report.h>
 
+#ifndef LKVM_VERSION
+#define LKVM_VERSION "0"
+#endif
+
 #define model_of(function, err, ...)                                                               \
 	({                                                                                         \
 		int model_err_ = (err);                                                            \

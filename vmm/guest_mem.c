@@ -7,7 +7,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 #include <lkvm/guest_mem.h>
-#include <lkvm/memory_map.h>
+#include <lkvm/sizes.h>
 #include <lkvm/report.h>
 
 static uint64_t align_up(uint64_t value, uint64_t alignment)

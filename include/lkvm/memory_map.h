@@ -21,11 +21,7 @@
 #ifndef LKVM_MEMORY_MAP_H
 #define LKVM_MEMORY_MAP_H
 
-#define SZ_64K 0x10000ULL
-#define SZ_1M  0x100000ULL
-#define SZ_2M  0x200000ULL
-#define SZ_1G  0x40000000ULL
-#define SZ_4G  0x100000000ULL
+#include <lkvm/sizes.h>
 
 #define MAP_PCI_IO_BASE   0x0ULL
 #define MAP_PCI_IO_SIZE   0x10000ULL
