@@ -352,7 +352,9 @@ static void blank_hidden(struct vfio_device *dev, const uint8_t *raw, const uint
 
 		if (rule)
 			length = rule->measure ? rule->measure(raw, pos) : rule->length;
-		if (raw[pos] == PCI_CAP_ID_EXP)
+		/* The second link and slot registers, which measure_pcie() leaves out. */
+		if (rule && rule->lay_out == lay_out_pcie &&
+		    length == PCI_CAP_EXP_RC_ENDPOINT_SIZEOF_V2)
 			length = PCI_EXP_SLTSTA2 + 2;
 		blank(dev, pos, length, claimed);
 	}
@@ -390,7 +392,7 @@ static unsigned next_extended(const uint8_t *raw, unsigned pos, uint8_t *seen)
 	uint32_t header = pos ? pci_get(raw, pos, 4) : 0;
 	unsigned next = pos ? PCI_EXT_CAP_NEXT(header) : CONFIG_SIZE;
 
-	if (next < CONFIG_SIZE || next > PCI_CONFIG_SIZE - 8 || seen[next])
+	if (next < CONFIG_SIZE || seen[next])
 		return 0;
 	header = pci_get(raw, next, 4);
 	if (header == 0 || header == ~0U)

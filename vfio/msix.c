@@ -65,7 +65,7 @@ static void set_routes(struct vfio_device *dev)
 	for (unsigned i = 0; i < irq->msix_vectors; i++) {
 		uint64_t high = field(irq, i, PCI_MSIX_ENTRY_UPPER_ADDR);
 
-		if (irq->vectors[i].written && !irq->vectors[i].attached)
+		if (irq->vectors[i].written)
 			irq_routes_set_msi(dev->routes, irq->vectors[i].gsi,
 					   high << 32 | field(irq, i, PCI_MSIX_ENTRY_LOWER_ADDR),
 					   field(irq, i, PCI_MSIX_ENTRY_DATA), dev->function.devfn);
@@ -241,7 +241,8 @@ static void write_dword(struct vfio_device *dev, unsigned at, uint32_t value)
 	v->written = true;
 	irq->messages_changed = true;
 	/* A message changed while unmasked is the guest's mistake; KVM's rule still is: no new route under an irqfd. */
-	vfio_vector_detach(dev, vector);
+	if (irq->mode == VFIO_IRQ_MSIX)
+		vfio_vector_detach(dev, vector);
 }
 
 void vfio_msix_write(struct vfio_device *dev, unsigned bar, uint64_t offset, unsigned size,

@@ -62,19 +62,16 @@ static struct vfio_region_info *query(struct vfio_device *dev, unsigned index, i
 	return NULL;
 }
 
-static const struct vfio_info_cap_header *find_capability(const struct vfio_region_info *info,
-							  uint16_t id, size_t size)
+static const void *find_capability(const struct vfio_region_info *info, uint16_t id)
 {
-	const struct vfio_info_cap_header *header;
 	uint32_t at = info->flags & VFIO_REGION_INFO_FLAG_CAPS ? info->cap_offset : 0;
 
-	/* Capabilities come in ascending order: one that points back ends the list. */
-	while (at >= sizeof(*info) && (uint64_t)at + sizeof(*header) <= info->argsz) {
-		header = (const void *)((const uint8_t *)info + at);
+	while (at) {
+		const struct vfio_info_cap_header *header =
+			(const void *)((const uint8_t *)info + at);
+
 		if (header->id == id)
-			return at + size <= info->argsz ? header : NULL;
-		if (header->next <= at)
-			return NULL;
+			return header;
 		at = header->next;
 	}
 	return NULL;
@@ -126,8 +123,7 @@ static void add_around(struct vfio_region *region, uint64_t start, uint64_t end,
 		add_around(region, start, end, holes + 1, count - 1);
 	} else {
 		add_around(region, start, holes->start, holes + 1, count - 1);
-		add_around(region, holes->end > start ? holes->end : start, end, holes + 1,
-			   count - 1);
+		add_around(region, holes->end, end, holes + 1, count - 1);
 	}
 }
 
@@ -165,25 +161,18 @@ static void find_areas(struct vfio_device *dev, unsigned bar, const struct vfio_
 	uint64_t limit = page_up(region->size);
 	struct span holes[2];
 	unsigned count = find_holes(dev, bar, holes);
-	uint32_t areas;
 
 	if (!region->size || limit < region->size || (region->flags & needed) != needed)
 		return;
-	sparse = (const void *)find_capability(info, VFIO_REGION_INFO_CAP_SPARSE_MMAP,
-					       sizeof(*sparse));
+	sparse = find_capability(info, VFIO_REGION_INFO_CAP_SPARSE_MMAP);
 	if (!sparse) {
 		add_around(region, 0, limit, holes, count);
 		return;
 	}
-	areas = (uint32_t)((info->argsz -
-			    (size_t)((const uint8_t *)sparse->areas - (const uint8_t *)info)) /
-			   sizeof(sparse->areas[0]));
-	if (areas > sparse->nr_areas)
-		areas = sparse->nr_areas;
-	for (uint32_t i = 0; i < areas; i++) {
+	for (uint32_t i = 0; i < sparse->nr_areas; i++) {
 		uint64_t start = sparse->areas[i].offset, end = start + sparse->areas[i].size;
 
-		if (start <= end && end <= limit && start <= limit)
+		if (end <= limit)
 			add_around(region, page_up(start), page_down(end), holes, count);
 	}
 }

@@ -78,7 +78,8 @@ static void list_ends_where_it_leads_into_the_header(void **state)
 	struct vfio_rig *rig = *state;
 
 	fake_vfio_capability(rig->hw, 0x40, PCI_CAP_ID_PM);
-	hw_put(rig, 0x41, 1, 0x10);
+	hw_put(rig, 0x41, 1, PCI_CACHE_LINE_SIZE);
+	hw_put(rig, PCI_CACHE_LINE_SIZE, 1, PCI_CAP_ID_VPD);
 	rig_build(rig);
 	assert_int_equal(guest_config_read(rig, 0x41, 1), 0);
 	assert_int_equal(guest_capability(rig, PCI_CAP_ID_PM), 0x40);
@@ -108,6 +109,22 @@ static void capability_beyond_the_space_is_dropped(void **state)
 	assert_int_equal(guest_capability(rig, PCI_CAP_ID_MSIX), 0);
 	assert_int_equal(guest_capability(rig, PCI_CAP_ID_VNDR), 0);
 	assert_int_equal(rig->dev->irq.msix_cap, 0);
+	assert_int_equal(rig->dev->irq.vectors_count, 0);
+}
+
+static void interrupts_whose_capability_is_dropped_are_not_used(void **state)
+{
+	struct vfio_rig *rig = *state;
+
+	fake_vfio_region(rig->hw, 0, 0x4000, RIG_MMAP, 0);
+	fake_vfio_capability(rig->hw, 0x40, PCI_CAP_ID_PM);
+	fake_vfio_msi(rig->hw, 0x44, 4, true, true);
+	fake_vfio_capability(rig->hw, 0x60, PCI_CAP_ID_VPD);
+	fake_vfio_msix(rig->hw, 0x64, 4, 0, 0, 0, 0x800);
+	rig_build(rig);
+	assert_int_equal(guest_capability(rig, PCI_CAP_ID_MSI), 0);
+	assert_int_equal(guest_capability(rig, PCI_CAP_ID_MSIX), 0);
+	assert_int_equal(rig->dev->irq.msi_cap | rig->dev->irq.msix_cap, 0);
 	assert_int_equal(rig->dev->irq.vectors_count, 0);
 }
 
@@ -250,6 +267,8 @@ static void version_1_capability_is_short(void **state)
 	assert_int_equal(guest_capability(rig, PCI_CAP_ID_PM), 0x84);
 	hw_put(rig, 0x88, 2, 0x100);
 	assert_int_equal(guest_config_read(rig, 0x88, 2), 0x100);
+	hw_put(rig, 0x70 + PCI_EXP_DEVCAP2, 4, 0xffffffff); /* where version 2 has it */
+	assert_int_equal(guest_config_read(rig, 0x70 + PCI_EXP_DEVCAP2, 4), 0xffffffff);
 }
 
 /* --- extended capabilities --- */
@@ -411,6 +430,7 @@ int main(void)
 		TEST(list_ends_where_it_leads_into_the_header),
 		TEST(capability_over_another_is_dropped),
 		TEST(capability_beyond_the_space_is_dropped),
+		TEST(interrupts_whose_capability_is_dropped_are_not_used),
 		TEST(second_msix_capability_is_dropped),
 		TEST(registers_between_capabilities_are_live),
 		TEST(live_registers_are_written_once_and_whole),

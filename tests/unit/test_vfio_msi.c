@@ -340,6 +340,44 @@ static void msix_goes_before_msi(void **state)
 		assert_int_equal(rig->hw->set_irqs[i].result, 0);
 }
 
+static void msix_table_is_only_memory_meanwhile(void **state)
+{
+	struct vfio_rig *rig = *state;
+
+	fake_vfio_region(rig->hw, 1, 0x4000, RIG_MMAP, 0);
+	fake_vfio_msix(rig->hw, 0x90, 4, 1, 0, 1, 0x1000);
+	build(rig, 2, true, false);
+	message(rig, 0x30);
+	control(rig, ENABLE | MME(1));
+	guest_bar_write(rig, 1, 0, 8, RIG_DOORBELL);
+	guest_bar_write(rig, 1, 8, 8, 5);
+	assert_int_equal(fake_irqs_attached(&rig->irqs), 2);
+	assert_int_equal(rig->irqs.updates, 1);
+	assert_int_equal(rig->hw->set_irqs_count, 1);
+}
+
+/* Both use the same GSIs: what was written before MSI was in force counts again after it. */
+static void msix_messages_outlive_msi(void **state)
+{
+	struct vfio_rig *rig = *state;
+
+	fake_vfio_region(rig->hw, 1, 0x4000, RIG_MMAP, 0);
+	fake_vfio_msix(rig->hw, 0x90, 4, 1, 0, 1, 0x1000);
+	build(rig, 2, true, false);
+	message(rig, 0x30);
+	guest_bar_write(rig, 1, 0, 8, RIG_DOORBELL);
+	guest_bar_write(rig, 1, 8, 8, 5);
+	guest_config_write(rig, 0x92, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(route(rig, 0)->data, 5);
+	guest_config_write(rig, 0x92, 2, 0);
+	control(rig, ENABLE | MME(1));
+	assert_int_equal(route(rig, 0)->data, 0x30);
+	control(rig, MME(1));
+	guest_config_write(rig, 0x92, 2, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(route(rig, 0)->data, 5);
+	assert_true(attached(rig, 0));
+}
+
 /* --- hosts that fail --- */
 
 static void fewer_host_vectors_are_used_and_said_once(void **state)
@@ -372,6 +410,8 @@ static void host_that_refuses_is_reported_once(void **state)
 	control(rig, ENABLE | MME(1));
 	control(rig, 0);
 	control(rig, ENABLE | MME(1));
+	mask(rig, 1);
+	mask(rig, 0);
 	assert_reported("the host does not give it an interrupt");
 	assert_int_equal(fake_irqs_attached(&rig->irqs), 0);
 }
@@ -424,6 +464,8 @@ int main(void)
 		TEST(message_that_comes_while_masked_is_pending),
 		TEST(message_changed_while_enabled_is_safe),
 		TEST(msix_goes_before_msi),
+		TEST(msix_table_is_only_memory_meanwhile),
+		TEST(msix_messages_outlive_msi),
 		TEST(fewer_host_vectors_are_used_and_said_once),
 		TEST(host_that_refuses_is_reported_once),
 		TEST(refused_irqfd_is_tried_once),

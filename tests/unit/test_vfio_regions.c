@@ -311,6 +311,20 @@ static void large_table_takes_all_its_pages(void **state)
 	assert_mapped(rig, 0, 0x31000, 0xf000);
 }
 
+static void pba_below_the_table_and_across_pages(void **state)
+{
+	struct vfio_rig *rig = *state;
+
+	fake_vfio_region(rig->hw, 0, 0x10000, RIG_MMAP, 0);
+	fake_vfio_msix(rig->hw, 0x70, 128, 0, 0x8000, 0, 0x1ff8);
+	rig_build(rig);
+	guest_command(rig, PCI_COMMAND_MEMORY);
+	assert_int_equal(rig_slots(rig), 3);
+	assert_mapped(rig, 0, 0, 0x1000);
+	assert_mapped(rig, 0, 0x3000, 0x5000);
+	assert_mapped(rig, 0, 0x9000, 0x7000);
+}
+
 static void table_and_pba_in_different_bars(void **state)
 {
 	struct vfio_rig *rig = *state;
@@ -333,7 +347,9 @@ static void bar_of_nothing_but_table_and_pba_is_trapped(void **state)
 
 	fake_vfio_region(rig->hw, 3, 0x2000, RIG_MMAP, 0);
 	fake_vfio_msix(rig->hw, 0x70, 8, 3, 0, 3, 0x1000);
+	stderr_keep();
 	rig_build(rig);
+	assert_string_equal(stderr_text(), "");
 	guest_command(rig, PCI_COMMAND_MEMORY);
 	assert_int_equal(rig_slots(rig), 0);
 }
@@ -343,6 +359,8 @@ static void check_hidden(struct vfio_rig *rig)
 	stderr_keep();
 	rig_build(rig);
 	assert_reported("MSI-X is hidden");
+	guest_command(rig, PCI_COMMAND_MEMORY);
+	assert_mapped(rig, 0, 0, 0x4000);
 	assert_int_equal(guest_capability(rig, PCI_CAP_ID_MSIX), 0);
 	assert_int_equal(rig->dev->irq.vectors_count, 0);
 }
@@ -402,8 +420,11 @@ static void sparse_areas_are_cut_and_rounded(void **state)
 	rig->hw->regions[0].sparse[1] = (struct vfio_region_sparse_mmap_area){ 0x4000, 0x8000 };
 	rig->hw->regions[0].sparse[2] = (struct vfio_region_sparse_mmap_area){ 0xf000, 0x8000 };
 	rig->hw->regions[0].sparse_count = 3;
+	rig->hw->regions[0].msix_mappable = true;
 	fake_vfio_msix(rig->hw, 0x70, 8, 0, 0x6000, 0, 0x1000);
+	stderr_keep();
 	rig_build(rig);
+	assert_string_equal(stderr_text(), "");
 	guest_command(rig, PCI_COMMAND_MEMORY);
 	assert_int_equal(rig_slots(rig), 3);
 	assert_trapped(rig, 0, 0);
@@ -499,6 +520,7 @@ int main(void)
 		TEST(table_among_registers_is_cut_out),
 		TEST(registers_in_the_tables_page_still_work),
 		TEST(large_table_takes_all_its_pages),
+		TEST(pba_below_the_table_and_across_pages),
 		TEST(table_and_pba_in_different_bars),
 		TEST(bar_of_nothing_but_table_and_pba_is_trapped),
 		TEST(table_beyond_its_bar_hides_msix),
