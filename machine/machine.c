@@ -194,6 +194,8 @@ static int run_once(struct machine *machine)
 		if (!end)
 			end = loop_run(&machine->loop);
 		stop_vcpus(machine);
+		if (end >= 0) /* what a vCPU met until it stopped counts, too */
+			end = loop_ended(&machine->loop);
 	}
 	machine_unboot(machine);
 	return end;
