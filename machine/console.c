@@ -123,14 +123,19 @@ int consoles_open(struct machine *machine)
 	return err;
 }
 
+/* Another job's terminal is in the mode that job wants, and who changed it would be stopped. */
+static bool in_foreground(void)
+{
+	return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
 void consoles_raw(struct machine *machine)
 {
 	struct console *console = &machine->consoles[0];
 	struct termios raw;
 
-	/* A background job that changed its terminal's mode would be stopped. */
 	if (console->in_fd != STDIN_FILENO || tcgetattr(STDIN_FILENO, &console->saved) < 0 ||
-	    tcgetpgrp(STDIN_FILENO) != getpgrp())
+	    !in_foreground())
 		return;
 	raw = console->saved;
 	cfmakeraw(&raw);
@@ -143,7 +148,7 @@ void consoles_close(struct machine *machine)
 	for (unsigned n = 0; n < MAP_UARTS; n++) {
 		struct console *console = &machine->consoles[n];
 
-		if (console->raw)
+		if (console->raw && in_foreground())
 			tcsetattr(STDIN_FILENO, TCSANOW, &console->saved);
 		if (console->close_in && console->in_fd >= 0)
 			close(console->in_fd);

@@ -114,6 +114,9 @@ uint64_t fake_kvm_register(const struct fake_kvm_vcpu *vcpu, uint64_t id);
 unsigned fake_kvm_count(unsigned long request);
 const struct fake_kvm_call *fake_kvm_find(unsigned long request);
 
+/* Waits, 5 s at most, until a VM's interrupt (INTID) is raised. For hooks of exits; whether it was. */
+bool fake_kvm_wait_line(unsigned vm, uint32_t irq);
+
 /* What KVM_RUN does next. */
 struct fake_kvm_exit {
 	uint32_t reason; /* KVM_EXIT_* */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "fake_kvm_state.h"
 
 #define PAGE       4096ULL
@@ -187,6 +188,28 @@ static int set_line(struct fake_kvm_vm *vm, const struct kvm_irq_level *irq)
 		vm->lines[vm->lines_count++].level = irq->level;
 	}
 	return 0;
+}
+
+static bool line_level(const struct fake_kvm_vm *vm, uint32_t irq)
+{
+	bool level = false;
+
+	pthread_mutex_lock(&fake_kvm_state.lock);
+	for (unsigned i = 0; i < vm->lines_count; i++)
+		if (vm->lines[i].irq == irq)
+			level = vm->lines[i].level;
+	pthread_mutex_unlock(&fake_kvm_state.lock);
+	return level;
+}
+
+bool fake_kvm_wait_line(unsigned vm, uint32_t irq)
+{
+	for (int i = 0; i < 5000; i++) {
+		if (line_level(&fake_kvm_state.host.vms[vm], irq))
+			return true;
+		usleep(1000);
+	}
+	return false;
 }
 
 int fake_kvm_vm_ioctl(const struct fake_kvm_handle *handle, unsigned long request,
