@@ -217,80 +217,80 @@ static void firmware_takes_the_kernels_place(void **state)
 	assert_int_equal(RUN("-f", "F", "--firmware-address", "0x90000000", "--aarch32"), 0);
 }
 
+static const struct {
+	const char *text;
+	uint64_t size, base;
+} good_sizes[] = {
+	{ "1", SZ_1M, MAP_RAM_BASE },
+	{ "512", 512 * SZ_1M, MAP_RAM_BASE },
+	{ "0512", 512 * SZ_1M, MAP_RAM_BASE },
+	{ "0x200", 512 * SZ_1M, MAP_RAM_BASE },
+	{ "65536B", SZ_64K, MAP_RAM_BASE },
+	{ "64k", SZ_64K, MAP_RAM_BASE },
+	{ "64K", SZ_64K, MAP_RAM_BASE },
+	{ "3G", 3 * SZ_1G, MAP_RAM_BASE },
+	{ "2t", 2ULL << 40, MAP_RAM_BASE },
+	{ "1P", 1ULL << 50, MAP_RAM_BASE },
+	{ "16383P", 16383ULL << 50, MAP_RAM_BASE },
+	{ "17592186044415M", -SZ_1M, MAP_RAM_BASE },
+	{ "18446744073709551615B", ~0ULL, MAP_RAM_BASE },
+	{ "1G@0", SZ_1G, 0 },
+	{ "1G@0xc0000000", SZ_1G, 0xc0000000 },
+	{ "1G@3G", SZ_1G, 3 * SZ_1G },
+	{ "1G@3221225472", SZ_1G, 3 * SZ_1G },
+	{ "256@16383p", 256 * SZ_1M, 16383ULL << 50 },
+};
+static const char *const bad_sizes[] = {
+	"",
+	"x",
+	"M",
+	"-1",
+	"-1M",
+	"+1M",
+	" 1M",
+	"1M ",
+	"1 ",
+	"1 M",
+	"1MB",
+	"1Mi",
+	"1X",
+	"1E",
+	"1.5G",
+	"1,5G",
+	"0x",
+	"0",
+	"0G",
+	"0@1G",
+	"16384P",
+	"99999999999999999999",
+	"17592186044416M",
+	"1G@",
+	"1G@x",
+	"1G@-1",
+	"1G@ 1",
+	"1G@1 ",
+	"1G@1GB",
+	"1G@1X",
+	"1G@1G@1G",
+	"1G@16384P",
+	"1G@99999999999999999999",
+	"@1G",
+	"1G 2G",
+	"1M@0x",
+	"1@1\t",
+	"1\t",
+};
+
 static void sizes_of_ram_are_checked(void **state)
 {
-	static const struct {
-		const char *text;
-		uint64_t size, base;
-	} good[] = {
-		{ "1", SZ_1M, MAP_RAM_BASE },
-		{ "512", 512 * SZ_1M, MAP_RAM_BASE },
-		{ "0512", 512 * SZ_1M, MAP_RAM_BASE },
-		{ "0x200", 512 * SZ_1M, MAP_RAM_BASE },
-		{ "65536B", SZ_64K, MAP_RAM_BASE },
-		{ "64k", SZ_64K, MAP_RAM_BASE },
-		{ "64K", SZ_64K, MAP_RAM_BASE },
-		{ "3G", 3 * SZ_1G, MAP_RAM_BASE },
-		{ "2t", 2ULL << 40, MAP_RAM_BASE },
-		{ "1P", 1ULL << 50, MAP_RAM_BASE },
-		{ "16383P", 16383ULL << 50, MAP_RAM_BASE },
-		{ "17592186044415M", -SZ_1M, MAP_RAM_BASE },
-		{ "18446744073709551615B", ~0ULL, MAP_RAM_BASE },
-		{ "1G@0", SZ_1G, 0 },
-		{ "1G@0xc0000000", SZ_1G, 0xc0000000 },
-		{ "1G@3G", SZ_1G, 3 * SZ_1G },
-		{ "1G@3221225472", SZ_1G, 3 * SZ_1G },
-		{ "256@16383p", 256 * SZ_1M, 16383ULL << 50 },
-	};
-	static const char *const bad[] = {
-		"",
-		"x",
-		"M",
-		"-1",
-		"-1M",
-		"+1M",
-		" 1M",
-		"1M ",
-		"1 ",
-		"1 M",
-		"1MB",
-		"1Mi",
-		"1X",
-		"1E",
-		"1.5G",
-		"1,5G",
-		"0x",
-		"0",
-		"0G",
-		"0@1G",
-		"16384P",
-		"99999999999999999999",
-		"17592186044416M",
-		"1G@",
-		"1G@x",
-		"1G@-1",
-		"1G@ 1",
-		"1G@1 ",
-		"1G@1GB",
-		"1G@1X",
-		"1G@1G@1G",
-		"1G@16384P",
-		"1G@99999999999999999999",
-		"@1G",
-		"1G 2G",
-		"1M@0x",
-		"1@1\t",
-		"1\t",
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		assert_int_equal(RUN("Image", "-m", good[i].text), 0);
-		assert_int_equal(made.config.ram_size, good[i].size);
-		assert_int_equal(made.config.ram_base, good[i].base);
+	for (size_t i = 0; i < sizeof(good_sizes) / sizeof(good_sizes[0]); i++) {
+		assert_int_equal(RUN("Image", "-m", good_sizes[i].text), 0);
+		assert_int_equal(made.config.ram_size, good_sizes[i].size);
+		assert_int_equal(made.config.ram_base, good_sizes[i].base);
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		const char *const argv[] = { "lkvm", "run", "Image", "--mem", bad[i], NULL };
+	for (size_t i = 0; i < sizeof(bad_sizes) / sizeof(bad_sizes[0]); i++) {
+		const char *const argv[] = { "lkvm", "run", "Image", "--mem", bad_sizes[i], NULL };
 
 		assert_usage_error(argv, "--mem: ");
 	}
@@ -307,68 +307,67 @@ static void inspect_affinity(const struct machine_config *config)
 	vcpu_seen = config->affinity[affinities_seen - 1].vcpu;
 }
 
+static const struct {
+	const char *text;
+	int vcpu, count, first, last;
+} good_lists[] = {
+	{ "0", -1, 1, 0, 0 },
+	{ "0-3", -1, 4, 0, 3 },
+	{ "0-3,8", -1, 5, 0, 8 },
+	{ "8,0-3", -1, 5, 0, 8 },
+	{ "7,7,7", -1, 1, 7, 7 },
+	{ "0-1023", -1, 1024, 0, 1023 },
+	{ "2=5", 2, 1, 5, 5 },
+	{ "0=1-2,4-5", 0, 4, 1, 5 },
+	{ "2147483647=0", 2147483647, 1, 0, 0 },
+	{ "0x1-0xa", -1, 10, 1, 10 },
+};
+static const char *const bad_lists[] = {
+	"",
+	"x",
+	"-1",
+	"1-",
+	"-",
+	"1-2-3",
+	"3-1",
+	"1,",
+	",1",
+	"1,,2",
+	"1;2",
+	"0 ",
+	" 0",
+	"0-1024",
+	"1024",
+	"1=",
+	"=0",
+	"x=0",
+	"-1=0",
+	"+1=0",
+	" 1=0",
+	"1=0=1",
+	"1 =0",
+	"2147483648=0",
+	"1=x",
+	"18446744073709551616",
+	"99999999999999999999999=0",
+	"0-99999999999999999999",
+};
+
 static void lists_of_cpus_are_checked(void **state)
 {
-	static const struct {
-		const char *text;
-		int vcpu, count, first, last;
-	} good[] = {
-		{ "0", -1, 1, 0, 0 },
-		{ "0-3", -1, 4, 0, 3 },
-		{ "0-3,8", -1, 5, 0, 8 },
-		{ "8,0-3", -1, 5, 0, 8 },
-		{ "7,7,7", -1, 1, 7, 7 },
-		{ "0-1023", -1, 1024, 0, 1023 },
-		{ "2=5", 2, 1, 5, 5 },
-		{ "0=1-2,4-5", 0, 4, 1, 5 },
-		{ "2147483647=0", 2147483647, 1, 0, 0 },
-		{ "0x1-0xa", -1, 10, 1, 10 },
-	};
-	static const char *const bad[] = {
-		"",
-		"x",
-		"-1",
-		"1-",
-		"-",
-		"1-2-3",
-		"3-1",
-		"1,",
-		",1",
-		"1,,2",
-		"1;2",
-		"0 ",
-		" 0",
-		"0-1024",
-		"1024",
-		"1=",
-		"=0",
-		"x=0",
-		"-1=0",
-		"+1=0",
-		" 1=0",
-		"1=0=1",
-		"1 =0",
-		"2147483648=0",
-		"1=x",
-		"18446744073709551616",
-		"99999999999999999999999=0",
-		"0-99999999999999999999",
-	};
-
 	(void)state;
 	made.inspect = inspect_affinity;
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		assert_int_equal(RUN("Image", "--vcpu-affinity", good[i].text), 0);
+	for (size_t i = 0; i < sizeof(good_lists) / sizeof(good_lists[0]); i++) {
+		assert_int_equal(RUN("Image", "--vcpu-affinity", good_lists[i].text), 0);
 		assert_int_equal(affinities_seen, 1);
-		assert_int_equal(vcpu_seen, good[i].vcpu);
-		assert_int_equal(CPU_COUNT(&cpus_seen), good[i].count);
-		assert_true(CPU_ISSET(good[i].first, &cpus_seen));
-		assert_true(CPU_ISSET(good[i].last, &cpus_seen));
+		assert_int_equal(vcpu_seen, good_lists[i].vcpu);
+		assert_int_equal(CPU_COUNT(&cpus_seen), good_lists[i].count);
+		assert_true(CPU_ISSET(good_lists[i].first, &cpus_seen));
+		assert_true(CPU_ISSET(good_lists[i].last, &cpus_seen));
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		const char *const argv[] = {
-			"lkvm", "run", "Image", "--vcpu-affinity", bad[i], NULL
-		};
+	for (size_t i = 0; i < sizeof(bad_lists) / sizeof(bad_lists[0]); i++) {
+		const char *const argv[] = { "lkvm",       "run", "Image", "--vcpu-affinity",
+					     bad_lists[i], NULL };
 
 		assert_usage_error(argv, "--vcpu-affinity: ");
 	}
