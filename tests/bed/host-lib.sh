@@ -59,7 +59,7 @@ like() {
 }
 
 # Print the plan and leave; the exit status tells whether everything was ok. A .t that has tests of
-# its own after this run says how many with -e TAP_MORE=N.
+# its own after this run says how many with -e TAP_MORE=N, and moves the plan to the end.
 done_testing() {
 	echo "1..$((tap_count + ${TAP_MORE:-0}))"
 	[ "$tap_failed" = 0 ] && [ "$tap_count" -gt 0 ]
