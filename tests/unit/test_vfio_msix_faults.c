@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "files.h"
 #include "msix_guest.h"
@@ -112,6 +115,32 @@ static void controller_without_msis_is_said_once(void **state)
 	assert_int_equal(rig->hw->set_irqs_count, 0);
 }
 
+/* In a child, since a hard limit does not go up again. */
+static void fds_that_run_out_are_said_once(void **state)
+{
+	struct vfio_rig *rig = *state;
+	struct rlimit limit = { 64, 64 };
+	int status = -1;
+	pid_t child;
+
+	msix_build(rig, 100, true);
+	stderr_keep();
+	child = fork();
+	if (!child) {
+		if (setrlimit(RLIMIT_NOFILE, &limit))
+			_exit(2);
+		msix_bring_up(rig, 100);
+		msix_control(rig, 0);
+		guest_command(rig, PCI_COMMAND_MEMORY); /* INTx would need two more */
+		_exit(rig->irqs.attaches < 64 && !rig->hw->irqs[VFIO_PCI_INTX_IRQ_INDEX].enabled
+			      ? 0
+			      : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_reported("no eventfd for interrupt vector");
+}
+
 static void random_guest_breaks_nothing(void **state)
 {
 	struct vfio_rig *rig = *state;
@@ -148,6 +177,7 @@ int main(void)
 		TEST(refused_table_is_tried_once),
 		TEST(too_few_routes_name_device_and_number),
 		TEST(controller_without_msis_is_said_once),
+		TEST(fds_that_run_out_are_said_once),
 		TEST(random_guest_breaks_nothing),
 	};
 
