@@ -148,7 +148,7 @@ run_linux() {
 	linux_append=$3
 	shift 3
 	run_lkvm "$linux_name" "$linux_limit" run -k "$guest/Image" -i "$guest/initrd" \
-		-p "console=ttyS0 quiet panic=-1 $linux_append" "$@"
+		-p "console=ttyS0 quiet panic=-1 cryptomgr.notests=1 $linux_append" "$@"
 }
 
 # run_payload NAME SECONDS PAYLOAD ARGUMENT...: run_lkvm with a guest that has no operating system.
