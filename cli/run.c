@@ -18,6 +18,8 @@ static const struct cli_option run_options[] = {
 	{ 'k', "kernel", "FILE", "Kernel: an arm64 Image (also .gz, .zst) or a flat binary",
 	  cli_take_string, FIELD(machine.kernel) },
 	{ 'i', "initrd", "FILE", "Initial RAM disk", cli_take_string, FIELD(machine.initrd) },
+	{ 0, "map-images", NULL, "Map kernel and initrd from their files, do not read them",
+	  cli_take_true, FIELD(machine.map_images) },
 	{ 'p', "params", "TEXT", "Kernel command line", run_take_params, 0 },
 	{ 'f', "firmware", "FILE", "Firmware to run in place of a kernel", cli_take_string,
 	  FIELD(machine.firmware) },

@@ -14,7 +14,8 @@ enum image_kind { IMAGE_NONE, IMAGE_ARM64, IMAGE_FLAT, IMAGE_FLAT32, IMAGE_FIRMW
 
 /*
  * A file in full: fd can be mapped, whatever it was opened from (what cannot be, such as a pipe, and what has to be
- * unpacked becomes a memfd). A regular file is not copied: it must not change while the guest runs.
+ * unpacked becomes a memfd). A regular file is not copied: it must not change before it is placed, nor
+ * later where it is mapped.
  */
 struct image_file {
 	int fd;

@@ -26,10 +26,11 @@ struct vcpu_affinity {
 struct machine_config {
 	const char *kernel; /* or firmware: exactly one */
 	const char *firmware;
-	uint64_t firmware_address;   /* 0: the start of RAM */
-	const char *initrd, *flash;  /* NULL: none */
-	const char *params;          /* kernel command line, or NULL */
-	bool nodefaults;             /* params verbatim */
+	uint64_t firmware_address;  /* 0: the start of RAM */
+	const char *initrd, *flash; /* NULL: none */
+	bool map_images;    /* map kernel and initrd instead of reading them, where RAM allows it */
+	const char *params; /* kernel command line, or NULL */
+	bool nodefaults;    /* params verbatim */
 	const char *dump_dtb;        /* file for the FDT, or NULL */
 	unsigned cpus;               /* 0: as many as the host has online */
 	uint64_t ram_base, ram_size; /* bytes; size 0: 64 MiB * (cpus + 3) */

@@ -44,14 +44,14 @@ run_payload panic 20 panic
 is "$status" 34 "34: the guest panicked"
 is "$(grep -c '^ok' "$out")" 2 "and a crash kernel that took over would have been no panic"
 
-# --- 33: KVM cannot go on. The image is mapped from its file: cut short, its pages are no memory any more. ---
+# --- 33: KVM cannot go on. An image mapped from its file: cut short, its pages are no memory any more. ---
 cp "$guest/crash.bin" "$tmp/crash.bin"
 truncate -s 9M "$tmp/crash.bin"
 mkfifo "$tmp/key"
 run_name=crash
 out=$tmp/crash.out
 # shellcheck disable=SC2086
-lkvm run -k "$tmp/crash.bin" $small <"$tmp/key" >"$out" 2>&1 &
+lkvm run -k "$tmp/crash.bin" --map-images $small <"$tmp/key" >"$out" 2>&1 &
 pid=$!
 exec 3>"$tmp/key"
 wait_for_output 10 '^ready'
@@ -65,7 +65,7 @@ is "$(grep -c Fatal "$out")" 1 "once"
 # The same file, whole: the guest reads what is in it.
 truncate -s 9M "$tmp/crash.bin"
 # shellcheck disable=SC2086
-echo x | timeout 20 lkvm run -k "$tmp/crash.bin" $small >"$out" 2>&1
+echo x | timeout 20 lkvm run -k "$tmp/crash.bin" --map-images $small >"$out" 2>&1
 is "$?:$(grep -c '^read 0x0' "$out")" 0:1 "a file that stays whole is no crash"
 
 # --- 1: the host ---

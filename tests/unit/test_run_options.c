@@ -180,6 +180,7 @@ static void inspect_all(const struct machine_config *config)
 	assert_false(config->features.aarch32);
 	assert_int_equal(config->features.sve_max_vl, 256);
 	assert_true(config->disable_mte);
+	assert_true(config->map_images);
 	assert_true(config->kaslr_seed_given);
 	assert_int_equal(config->kaslr_seed, 0xfedcba9876543210);
 	assert_false(config->tty[0]);
@@ -196,7 +197,7 @@ static void every_option_reaches_the_machine(void **state)
 	assert_int_equal(RUN("-k", "K", "-i", "I", "-F", "F", "-p", "a b=c", "-p", "d",
 			     "--hugetlbfs", "/huge", "--dump-dtb", "D", "-c", "3", "-m",
 			     "512M@0x100000000", "--irqchip", "gicv2m", "--pmu", "--no-pvtime",
-			     "--sve-max-vl", "256", "--disable-mte", "--kaslr-seed",
+			     "--sve-max-vl", "256", "--disable-mte", "--map-images", "--kaslr-seed",
 			     "0xfedcba9876543210", "--tty", "1", "--tty", "3", "--on-reset",
 			     "restart", "--nodefaults", "--loglevel", "warning"),
 			 0);
