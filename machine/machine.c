@@ -36,8 +36,11 @@ static int make_memory(struct machine *machine)
 		err = vfio_create(&machine->vfio, config->vfio, config->vfio_count, &machine->loop);
 	if (!err)
 		err = guest_mem_create(&machine->ram, &ram);
-	if (!err && machine->vfio)
+	if (!err && machine->vfio) {
+		vfio_want_doorbell(machine->vfio, &config->msi_doorbell,
+				   gic_msi_doorbell_of(machine->irqchip, config->cpus));
 		err = vfio_map_ram(machine->vfio, &machine->ram);
+	}
 	if (err || !machine->features.pvtime)
 		return err;
 	machine->pvtime = mmap(NULL, MAP_PVTIME_SIZE, PROT_READ | PROT_WRITE,

@@ -66,6 +66,12 @@ struct vfio_irq {
 	int intx_trigger, intx_resample; /* eventfds; -1: none */
 };
 
+/* The device's MSI doorbell as it is. */
+struct vfio_doorbell {
+	enum vfio_doorbell_mode chosen; /* KERNEL, AUTO: the guest's own, or GIVEN */
+	uint64_t iova;                  /* of the page, but for KERNEL */
+};
+
 struct vfio_device {
 	struct pci_function function; /* first: the class's hooks get this */
 	struct vfio_device_config config;
@@ -73,6 +79,7 @@ struct vfio_device {
 	int fd;
 	struct vfio_device_info info;
 	bool clean; /* reset, and no guest has had it since */
+	struct vfio_doorbell doorbell;
 	struct vfio_region regions[VFIO_PCI_NUM_REGIONS];
 	struct vfio_irq irq;
 	/* The VM it is attached to, or NULL. */

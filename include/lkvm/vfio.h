@@ -18,12 +18,29 @@
 
 #define VFIO_BDF_SIZE 16 /* "0000:01:00.0" and its NUL; domains may have more digits */
 
+/* Who chooses the IOVA of the page that a device writes its MSIs to: its doorbell, behind the host's IOMMU. */
+enum vfio_doorbell_mode {
+	VFIO_DOORBELL_UNSAID, /* a device: as for the machine; the machine: auto */
+	VFIO_DOORBELL_AUTO, /* the guest's own doorbell where the host's kernel can, else its choice */
+	VFIO_DOORBELL_KERNEL, /* the host's kernel */
+	VFIO_DOORBELL_GIVEN,  /* whoever runs lkvm */
+};
+
+struct vfio_doorbell_choice {
+	enum vfio_doorbell_mode mode;
+	uint64_t iova; /* VFIO_DOORBELL_GIVEN: of the page */
+};
+
+/* Parses "auto|kernel|IOVA". -EINVAL; nothing is reported. */
+int vfio_doorbell_parse(struct vfio_doorbell_choice *choice, const char *text);
+
 struct vfio_device_config {
 	char bdf[VFIO_BDF_SIZE]; /* canonical: DDDD:BB:DD.F */
 	int guest_devfn;         /* where the guest sees it; -1: the first free slot */
+	struct vfio_doorbell_choice doorbell;
 };
 
-/* Parses "[DOMAIN:]BUS:DEV.FN[,guest=SLOT[.FN]]". -EINVAL, reported with what is wrong. */
+/* Parses "[DOMAIN:]BUS:DEV.FN[,guest=SLOT[.FN]][,doorbell=auto|kernel|IOVA]". -EINVAL, reported with what is wrong. */
 int vfio_device_config_parse(struct vfio_device_config *config, const char *text);
 
 struct vfio; /* all of a machine's passed-through devices */
@@ -38,8 +55,16 @@ int vfio_create(struct vfio **vfio, const struct vfio_device_config *configs, si
 void vfio_destroy(struct vfio *vfio); /* resets and releases the devices; NULL is fine */
 
 /*
- * Maps guest RAM for the devices' DMA, IOVA = guest-physical address; pins it. Checks the host's reserved regions first and
- * raises RLIMIT_MEMLOCK as far as it may. Once, before the first vfio_attach(). Reported.
+ * What is wanted of the devices' MSI doorbells where a device's own configuration does not say. guest: the page that the
+ * guest's driver will write into the device (gic_msi_doorbell()), guest-physical; 0: none. Before vfio_map_ram().
+ */
+void vfio_want_doorbell(struct vfio *vfio, const struct vfio_doorbell_choice *choice,
+			uint64_t guest);
+
+/*
+ * Maps guest RAM for the devices' DMA, IOVA = guest-physical address; pins it. Then sets the devices' MSI doorbells. RAM,
+ * doorbells and the host's reserved regions are laid out first: a conflict is reported before anything is mapped. Raises
+ * RLIMIT_MEMLOCK as far as it may. Once, before the first vfio_attach(). Reported.
  */
 int vfio_map_ram(struct vfio *vfio, const struct guest_mem *ram);
 
