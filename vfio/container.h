@@ -25,9 +25,10 @@ struct vfio {
 	struct vfio_device *devices;
 	size_t count;
 	bool ram_mapped;
-	uint64_t ram_base, ram_size; /* guest-physical = IOVA, bytes */
+	uint64_t ram_base, ram_size;          /* guest-physical = IOVA, bytes */
 	struct vfio_doorbell_choice doorbell; /* of devices whose configuration does not say */
 	uint64_t guest_doorbell;              /* the guest's own, 0: none */
+	uint64_t irq_report_since;            /* seconds of CLOCK_MONOTONIC */
 	bool attached;
 	int kvm_fd; /* the VM's KVM_DEV_VFIO device, -1: none */
 };

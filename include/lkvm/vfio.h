@@ -81,6 +81,17 @@ int vfio_attach(struct vfio *vfio, struct vm *vm, struct irq_routes *routes,
  */
 void vfio_detach(struct vfio *vfio);
 
+/*
+ * The way of each vector from the device to the guest, as JSON: to be kept track of from now on (after vfio_add_to_bus()),
+ * and to be written to a file, with the devices attached. From the main thread, vCPUs may run; vfio NULL: no devices.
+ * Reported.
+ */
+int vfio_irq_report_prepare(struct vfio *vfio);
+int vfio_irq_report(struct vfio *vfio, const char *path);
+
+/* `lkvm vfio irqs`: such a file as a table. -errno, reported. */
+int vfio_irqs_print(const char *path, FILE *out);
+
 /* `lkvm vfio list`: one line a PCI function of the host. Returns 0 or -errno, reported. */
 int vfio_list(FILE *out);
 
