@@ -202,8 +202,9 @@ $B/bed/.done: tests/bed/build tests/bed/init $(wildcard guest/linux/*) | $B/need
 
 # Bed and programs, for whoever boots: BOOT_TESTS=tests/boot/NAME.t runs only that.
 BOOT_TESTS	?= $(sort $(wildcard tests/boot/*.t))
+# Two hosts at a time: one alone leaves half of two cores idle.
 check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done
-	prove --verbose --timer $(BOOT_TESTS)
+	prove --jobs 2 --timer --failures --comments $(BOOT_TESTS)
 
 bench: $B/lkvm $B/bed/.done $B/bench/count
 	@tests/bench/boot

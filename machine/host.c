@@ -14,16 +14,17 @@
 static void choose_cpus(struct machine *machine)
 {
 	struct machine_config *config = &machine->config;
+	unsigned max = machine->host.max_vcpus;
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (!config->cpus)
-		config->cpus = online > 0 ? (unsigned)online : 1;
-	if (config->cpus > machine->host.max_vcpus) {
+	if (config->cpus > max)
 		report_warning("--cpus %u: this host's KVM runs at most %u vCPUs a guest; the "
 			       "guest gets these",
-			       config->cpus, machine->host.max_vcpus);
-		config->cpus = machine->host.max_vcpus;
-	}
+			       config->cpus, max);
+	if (!config->cpus)
+		config->cpus = online > 0 ? (unsigned)online : 1;
+	if (config->cpus > max)
+		config->cpus = max;
 }
 
 static void check_affinity(const struct machine_config *config)

@@ -366,8 +366,3 @@ int vfio_check_on(const struct vfio_host *host, const char *bdf, bool json, FILE
 	sysfs_function_release(&findings.function);
 	return err ? err : findings.hindrances.count != 0;
 }
-
-int vfio_check(const char *bdf, bool json, FILE *out)
-{
-	return vfio_check_on(&vfio_this_host, bdf, json, out);
-}

@@ -87,8 +87,3 @@ int vfio_list_on(const struct vfio_host *host, FILE *out)
 	free(bdfs);
 	return err;
 }
-
-int vfio_list(FILE *out)
-{
-	return vfio_list_on(&vfio_this_host, out);
-}

@@ -15,8 +15,6 @@
 #include "bdf.h"
 #include "sysfs.h"
 
-const struct vfio_host vfio_this_host = { .sys = "/sys", .dev = "/dev", .proc = "/proc" };
-
 /* Reads up to size bytes of a file; how many, or -errno. */
 static ssize_t __attribute__((format(printf, 3, 4)))
 read_file(void *buf, size_t size, const char *fmt, ...)

@@ -14,8 +14,6 @@ struct vfio_host {
 	const char *sys, *dev, *proc;
 };
 
-extern const struct vfio_host vfio_this_host; /* /sys, /dev, /proc */
-
 #define SYSFS_NAME    64
 #define SYSFS_BARS    7 /* six BARs and the expansion ROM */
 #define SYSFS_ROM     6

@@ -113,12 +113,6 @@ int vfio_create_on(const struct vfio_host *host, struct vfio **vfio,
 	return 0;
 }
 
-int vfio_create(struct vfio **vfio, const struct vfio_device_config *configs, size_t count,
-		struct loop *loop)
-{
-	return vfio_create_on(&vfio_this_host, vfio, configs, count, loop);
-}
-
 void vfio_destroy(struct vfio *vfio)
 {
 	if (!vfio)

@@ -19,13 +19,13 @@
 /*
  * Where the MSI and MSI-X vectors of a device write to, behind its IOMMU.
  *
- * SET: @iova is the IOVA of the page that the kernel maps to the page of the physical doorbell; all
- * vectors of the device use it from the next time they are enabled. The mapping is made at once and
- * lasts until the next SET or until the device is closed. 0 returns to the kernel's own choice. All
- * other fields must be zero. Devices may share a page if they share the physical doorbell. A SET that
- * fails changes nothing:
- *   EINVAL      @iova is not page aligned, beyond the aperture or in a reserved region (the kernel's
- *               own MSI window is one), or another field is not zero
+ * SET: @iova is the IOVA of the page that the kernel maps to the page of the physical doorbell;
+ * all vectors of the device use it from the next time they are enabled. The mapping is made at
+ * once and lasts until the next SET or until the device is closed. 0 returns to the kernel's own
+ * choice. All other fields must be zero. Devices may share a page if they share the physical
+ * doorbell. A SET that fails changes nothing:
+ *   EINVAL      @iova is not page aligned, beyond the aperture or in a reserved region (the
+ *               kernel's own MSI window is one), or another field is not zero
  *   EEXIST      memory or the doorbell of another interrupt controller is mapped at @iova
  *   ERANGE      @iova is 4 GiB or above and the device's MSI capability has 32 address bits
  *   EBUSY       INTx, MSI or MSI-X of the device is enabled

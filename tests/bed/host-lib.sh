@@ -244,7 +244,7 @@ host_irqs() {
 host_complaints() {
 	dmesg -r | awk -F '[<>]' '$2 % 8 <= 4' |
 		grep -v -e 'Memory resource size exceeds max' -e 'hrtimer: interrupt took' \
-			-e 'clocksource' -e 'rcu: INFO' -e 'sched: DL replenish lagged'
+			-e 'Unable to detect cache hierarchy' -e 'clocksource' -e 'rcu: INFO' -e 'sched: DL replenish lagged'
 }
 
 # as_user COMMAND...: run it as a user without any privilege.

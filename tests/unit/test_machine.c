@@ -147,24 +147,30 @@ static void see_ram(void *arg)
 	ram_seen = rig_kvm->vms[0].slots[0].memory_size;
 }
 
+/* Nobody asked for more than there may be: nobody is told. */
 static void defaults_follow_the_host(void **state)
 {
 	static const struct fake_kvm_exit exits[] = { { .err = EINTR, .hook = see_ram },
 						      GUEST_POWERS_OFF };
-	struct machine_config config = rig_config();
-	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned online = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 
 	(void)state;
-	config.cpus = 0;
-	config.ram_size = 0;
-	fake_kvm_cap(KVM_CAP_MAX_VCPUS, 1);
-	fake_kvm_cap(KVM_CAP_NR_VCPUS, 1);
-	if (online > 1)
+	for (unsigned max = 1; max <= FAKE_KVM_VCPUS; max *= 2) {
+		struct machine_config config = rig_config();
+		unsigned cpus = online < max ? online : max;
+		int end;
+
+		rig_kvm = fake_kvm_begin();
+		fake_kvm_cap(KVM_CAP_MAX_VCPUS, (int)max);
+		config.cpus = 0;
+		config.ram_size = 0;
 		stderr_keep();
-	assert_int_equal(rig_run(&config, exits, 2), RUN_POWEROFF);
-	if (online > 1)
-		stderr_text();
-	assert_int_equal(ram_seen, 256 * SZ_1M);
+		end = rig_run(&config, exits, 2);
+		assert_string_equal(stderr_text(), "");
+		assert_int_equal(end, RUN_POWEROFF);
+		assert_int_equal(fake_kvm_count(KVM_CREATE_VCPU), cpus);
+		assert_int_equal(ram_seen, 64 * SZ_1M * (cpus + 3));
+	}
 }
 
 static void an_affinity_for_a_vcpu_that_is_not_there_is_told(void **state)

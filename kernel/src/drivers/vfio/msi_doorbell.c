@@ -10,8 +10,8 @@
 #include "vfio.h"
 
 /*
- * The device's group stays in its container as long as the device is open. One that is managed by an
- * iommufd has no container.
+ * The device's group stays in its container as long as the device is open. One that is managed
+ * by an iommufd has no container.
  */
 static const struct vfio_iommu_driver_ops *doorbell_driver(struct vfio_device *device,
 							   void **iommu_data)

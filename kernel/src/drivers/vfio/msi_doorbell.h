@@ -2,9 +2,10 @@
 /*
  * VFIO: MSI doorbell pages, mapped on behalf of the kernel
  *
- * For drivers of VFIO devices. The device must be open: its container and the domains in that are
- * stable from open_device() until close_device() returns. These functions take the container's locks,
- * under which user memory is pinned: call them with no lock held that a page fault may take.
+ * For drivers of VFIO devices. The device must be open: its container and the domains in that
+ * are stable from open_device() until close_device() returns. These functions take the
+ * container's locks, under which user memory is pinned: call them with no lock held that a page
+ * fault may take.
  */
 #ifndef VFIO_MSI_DOORBELL_H
 #define VFIO_MSI_DOORBELL_H

@@ -43,8 +43,8 @@ static bool vfio_doorbell_overlaps(struct vfio_iommu *iommu, dma_addr_t start, s
 }
 
 /*
- * Would a domain that is to join the container, for a group with reserved regions, leave no place for
- * a doorbell that is mapped?
+ * Would a domain that is to join the container, for a group with reserved regions, leave no
+ * place for a doorbell that is mapped?
  */
 static bool vfio_doorbell_conflict(struct vfio_iommu *iommu, struct iommu_domain *domain,
 				   struct list_head *resv_regions)
@@ -72,8 +72,8 @@ static bool vfio_doorbell_conflict(struct vfio_iommu *iommu, struct iommu_domain
 }
 
 /*
- * Map all doorbells into a new domain. It is not in the container yet: who called frees it, with all
- * that is mapped in it, on failure.
+ * Map all doorbells into a new domain. It is not in the container yet: who called frees it, with
+ * all that is mapped in it, on failure.
  */
 static int vfio_doorbell_replay(struct vfio_iommu *iommu, struct iommu_domain *domain)
 {

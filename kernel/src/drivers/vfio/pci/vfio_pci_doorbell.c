@@ -2,19 +2,19 @@
 /*
  * VFIO PCI: the MSI doorbell of a device, chosen by userspace
  *
- * Where MSIs go through an IOMMU, the interrupt controller's driver notes in each MSI descriptor the
- * IOVA at which the doorbell is mapped for the device, and every message composed from then on holds
- * it. That is done when vectors are allocated. A doorbell chosen by userspace replaces the noted IOVA
- * right afterwards, so all later messages hold that: when a vector is requested again, when a
- * reset restores the messages, when affinity changes (irqchips behind an IOMMU do not rewrite the
- * message for that).
+ * Where MSIs go through an IOMMU, the interrupt controller's driver notes in each MSI descriptor
+ * the IOVA at which the doorbell is mapped for the device, and every message composed from then
+ * on holds it. That is done when vectors are allocated. A doorbell chosen by userspace replaces
+ * the noted IOVA right afterwards, so all later messages hold that: when a vector is requested
+ * again, when a reset restores the messages, when affinity changes (irqchips behind an IOMMU do
+ * not rewrite the message for that).
  *
  * The physical doorbell is what the kernel itself has mapped for the device. It takes a vector to
  * know: one is allocated for the moment, as long as the device has none.
  *
- * Locks: vdev->igate, then vdev->memory_lock, then the MSI descriptors. The container's lock, which is
- * held while user memory is pinned, nests in igate, but memory_lock nests in it by way of mmap_lock:
- * nothing is mapped or unmapped under memory_lock.
+ * Locks: vdev->igate, then vdev->memory_lock, then the MSI descriptors. The container's lock,
+ * which is held while user memory is pinned, nests in igate, but memory_lock nests in it by way
+ * of mmap_lock: nothing is mapped or unmapped under memory_lock.
  */
 
 #include <linux/device.h>
@@ -276,9 +276,9 @@ static void doorbell_get(struct vfio_pci_core_device *vdev,
 	feature->offset = doorbell.offset;
 }
 
-int vfio_pci_doorbell_feature(struct vfio_pci_core_device *vdev, u32 flags, void __user *arg,
-			      size_t argsz)
+int vfio_pci_doorbell_feature(struct vfio_device *device, u32 flags, void __user *arg, size_t argsz)
 {
+	struct vfio_pci_core_device *vdev = container_of(device, struct vfio_pci_core_device, vdev);
 	struct vfio_device_feature_msi_doorbell feature = {};
 	int ret, todo;
 
