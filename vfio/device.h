@@ -89,9 +89,10 @@ struct vfio_device {
 	/* Host's wishes: device error, device wanted back. */
 	struct loop_source err, req;
 	struct loop *loop;
-	struct vfio_irq_row *irq_rows; /* irq_report.h: one a vector, one for INTx; NULL: no report is wanted */
-	uint64_t irq_noted_ms;         /* CLOCK_MONOTONIC */
-	uint8_t *pristine; /* [PCI_CONFIG_SIZE]: the virtual configuration space as built */
+	struct vfio_irq_row
+		*irq_rows; /* irq_report.h: one a vector, one for INTx; NULL: no report is wanted */
+	uint64_t irq_noted_ms; /* CLOCK_MONOTONIC */
+	uint8_t *pristine;     /* [PCI_CONFIG_SIZE]: the virtual configuration space as built */
 	/* config.c's: bits that are read from the device, and bits that a guest's write changes in the device. */
 	uint8_t live[PCI_CONFIG_SIZE];
 	uint8_t through[PCI_CONFIG_SIZE];
