@@ -30,23 +30,22 @@ static bool parse_name(const char *text, const char *bdf, const char **kind, uns
 {
 	static const char *const kinds[] = { "msix", "msi", "intx" };
 	const char *at = strstr(text, "vfio-");
-	size_t len;
+	size_t i = 0, len = strlen(bdf);
+	int used = 0;
 
+	if (!at)
+		return false;
+	at += 5;
+	while (i < sizeof(kinds) / sizeof(kinds[0]) && strncmp(at, kinds[i], strlen(kinds[i])) != 0)
+		i++;
+	if (i == sizeof(kinds) / sizeof(kinds[0]))
+		return false;
+	*kind = kinds[i];
 	*vector = 0;
-	for (size_t i = 0; at && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		int used = 0;
-
-		len = strlen(kinds[i]);
-		if (strncmp(at + 5, kinds[i], len) != 0)
-			continue;
-		*kind = kinds[i];
-		at += 5 + len;
-		if (sscanf(at, "[%u]%n", vector, &used) == 1)
-			at += used;
-		len = strlen(bdf);
-		return at[0] == '(' && !strncmp(at + 1, bdf, len) && at[1 + len] == ')';
-	}
-	return false;
+	at += strlen(kinds[i]);
+	if (sscanf(at, "[%u]%n", vector, &used) == 1)
+		at += used;
+	return at[0] == '(' && !strncmp(at + 1, bdf, len) && at[1 + len] == ')';
 }
 
 /* "  45:  12  0 ..." : the number, and the sum of the columns that are numbers. */
