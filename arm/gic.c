@@ -200,3 +200,11 @@ uint64_t gic_msi_doorbell(const struct gic *gic)
 		return gic->msi_base + GITS_TRANSLATER_PAGE;
 	return gic->kind == IRQCHIP_GICV2M ? gic->msi_base : 0;
 }
+
+uint64_t gic_msi_doorbell_of(enum irqchip kind, unsigned vcpus)
+{
+	struct gic gic = { .kind = kind, .vcpus = vcpus };
+
+	choose_frames(&gic);
+	return gic_msi_doorbell(&gic);
+}

@@ -20,6 +20,7 @@ void run_options_free(struct run_options *options);
 int run_take_params(void *target, const struct cli_option *option, const char *value);
 int run_take_mem(void *target, const struct cli_option *option, const char *value);
 int run_take_vfio(void *target, const struct cli_option *option, const char *value);
+int run_take_doorbell(void *target, const struct cli_option *option, const char *value);
 int run_take_console(void *target, const struct cli_option *option, const char *value);
 int run_take_tty(void *target, const struct cli_option *option, const char *value);
 int run_take_irqchip(void *target, const struct cli_option *option, const char *value);

@@ -89,6 +89,16 @@ int run_take_vfio(void *target, const struct cli_option *option, const char *val
 	return 0;
 }
 
+int run_take_doorbell(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+
+	if (vfio_doorbell_parse(&options->machine.msi_doorbell, value))
+		return refuse(-EINVAL, "--%s: %s is neither auto nor kernel nor an address but 0",
+			      option->name, value);
+	return 0;
+}
+
 int run_take_console(void *target, const struct cli_option *option, const char *value)
 {
 	struct run_options *options = target;

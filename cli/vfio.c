@@ -28,11 +28,13 @@ static int usage(const char *what, const char *word)
 static int print_help(void)
 {
 	puts("usage: lkvm vfio list\n"
-	     "       lkvm vfio check [DOMAIN:]BUS:DEV.FN [--json]\n\n"
+	     "       lkvm vfio check [DOMAIN:]BUS:DEV.FN [--json]\n"
+	     "       lkvm vfio irqs FILE\n\n"
 	     "list    the host's PCI functions: driver, IOMMU group, and whether each is ready\n"
 	     "        to be passed through\n"
 	     "check   all that decides it for one function, what stands in the way, and the\n"
-	     "        commands that cure it; status 0: ready, 1: not\n");
+	     "        commands that cure it; status 0: ready, 1: not\n"
+	     "irqs    what lkvm run --irq-report wrote to FILE, as a table\n");
 	cli_print_options(stdout, check_table);
 	return 0;
 }
@@ -71,16 +73,29 @@ static int check(int argc, char **argv)
 	return result ? EXIT_STATUS_ERROR : 0;
 }
 
+static int irqs(int argc, char **argv)
+{
+	int err;
+
+	if (argc != 2)
+		return usage("lkvm vfio irqs takes the name of a report,",
+			     argc < 2 ? "which?" : "and nothing else");
+	err = vfio_irqs_print(argv[1], stdout);
+	return err ? EXIT_STATUS_ERROR : 0;
+}
+
 int cli_vfio(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : NULL;
 
 	if (!what)
-		return usage("lkvm vfio:", "list or check?");
+		return usage("lkvm vfio:", "list, check or irqs?");
 	if (wants_help(argc, argv) || !strcmp(what, "help"))
 		return print_help();
 	if (!strcmp(what, "check"))
 		return check(argc - 1, argv + 1);
+	if (!strcmp(what, "irqs"))
+		return irqs(argc - 1, argv + 1);
 	if (strcmp(what, "list") != 0)
 		return usage("lkvm vfio: no such command:", what);
 	if (argc > 2)

@@ -15,7 +15,11 @@ static void signal_ready(struct loop_source *source, uint32_t events)
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(source->fd, &info, sizeof(info)) == sizeof(info))
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGUSR1)
+		lifetime->usr1(lifetime);
+	else
 		loop_end(lifetime->loop, RUN_SIGNAL + (int)info.ssi_signo);
 }
 
@@ -49,6 +53,8 @@ static int catch_signals(struct lifetime *lifetime)
 	add_unless_ignored(&set, SIGTERM);
 	add_unless_ignored(&set, SIGINT);
 	add_unless_ignored(&set, SIGHUP);
+	if (lifetime->usr1)
+		sigaddset(&set, SIGUSR1);
 	if (sigaction(SIGPIPE, &ignore, &lifetime->old_pipe) < 0)
 		return report(-errno, "cannot ignore SIGPIPE");
 	pthread_sigmask(SIG_BLOCK, &set, &lifetime->old_mask);
@@ -73,12 +79,14 @@ static int set_timer(struct lifetime *lifetime, unsigned timeout)
 	return loop_add(lifetime->loop, &lifetime->timer, EPOLLIN);
 }
 
-int lifetime_create(struct lifetime *lifetime, struct loop *loop, unsigned timeout)
+int lifetime_create(struct lifetime *lifetime, struct loop *loop, unsigned timeout,
+		    void (*usr1)(struct lifetime *lifetime))
 {
 	int err;
 
 	*lifetime = (struct lifetime){
 		.loop = loop,
+		.usr1 = usr1,
 		.signals = { .fd = -1, .ready = signal_ready },
 		.timer = { .fd = -1, .ready = timer_ready },
 	};

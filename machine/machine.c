@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A machine from its creation to its end: one sequence up, the same in reverse down. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <lkvm/report.h>
 #include "machine.h"
 
@@ -36,8 +39,11 @@ static int make_memory(struct machine *machine)
 		err = vfio_create(&machine->vfio, config->vfio, config->vfio_count, &machine->loop);
 	if (!err)
 		err = guest_mem_create(&machine->ram, &ram);
-	if (!err && machine->vfio)
+	if (!err && machine->vfio) {
+		vfio_want_doorbell(machine->vfio, &config->msi_doorbell,
+				   gic_msi_doorbell_of(machine->irqchip, config->cpus));
 		err = vfio_map_ram(machine->vfio, &machine->ram);
+	}
 	if (err || !machine->features.pvtime)
 		return err;
 	machine->pvtime = mmap(NULL, MAP_PVTIME_SIZE, PROT_READ | PROT_WRITE,
@@ -64,6 +70,8 @@ static int make_pci(struct machine *machine)
 
 	if (!err && machine->vfio)
 		err = vfio_add_to_bus(machine->vfio, &machine->pci);
+	if (!err && machine->vfio && machine->config.irq_report)
+		err = vfio_irq_report_prepare(machine->vfio);
 	if (err)
 		return err;
 	lines = pci_bus_assign_lines(&machine->pci, SPI_PCI_BASE, SPI_LIMIT);
@@ -107,6 +115,18 @@ static int make_board(struct machine *machine)
 	return err;
 }
 
+/* A report that nobody could read at the end had better not be asked for. */
+static int check_report(const char *path)
+{
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666) : -1;
+
+	if (path && fd < 0)
+		return report(-errno, "cannot write the report on interrupts to %s", path);
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
 int machine_create(struct machine **machine, const struct machine_config *config)
 {
 	struct machine *new = calloc(1, sizeof(*new));
@@ -120,6 +140,8 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	for (unsigned n = 0; n < MAP_UARTS; n++)
 		new->consoles[n] = (struct console){ .in_fd = -1, .out_fd = -1, .slave_fd = -1 };
 	err = machine_check_host(new);
+	if (!err)
+		err = check_report(config->irq_report);
 	if (!err)
 		err = open_images(new);
 	if (!err)
@@ -197,13 +219,28 @@ static int run_once(struct machine *machine)
 		if (end >= 0) /* what a vCPU met until it stopped counts, too */
 			end = loop_ended(&machine->loop);
 	}
+	if (machine->config.irq_report && end >= 0) {
+		int err = vfio_irq_report(machine->vfio, machine->config.irq_report);
+
+		end = err ? err : end;
+	}
 	machine_unboot(machine);
 	return end;
 }
 
+/* A report that cannot be written has been complained about; the guest goes on. */
+static void report_irqs(struct lifetime *lifetime)
+{
+	struct machine *machine =
+		(struct machine *)((char *)lifetime - offsetof(struct machine, lifetime));
+
+	vfio_irq_report(machine->vfio, machine->config.irq_report);
+}
+
 int machine_run(struct machine *machine)
 {
-	int end = lifetime_create(&machine->lifetime, &machine->loop, machine->config.timeout);
+	int end = lifetime_create(&machine->lifetime, &machine->loop, machine->config.timeout,
+				  machine->config.irq_report ? report_irqs : NULL);
 
 	if (end)
 		return end;

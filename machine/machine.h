@@ -36,6 +36,7 @@ struct lifetime {
 	sigset_t old_mask;
 	bool masked;
 	struct sigaction old_pipe;
+	void (*usr1)(struct lifetime *lifetime);
 };
 
 struct machine {
@@ -85,8 +86,12 @@ int consoles_open(struct machine *machine);
 void consoles_raw(struct machine *machine);
 void consoles_close(struct machine *machine);
 
-/* lifetime.c: SIGTERM, SIGINT, SIGHUP and the time limit end the run; SIGPIPE is ignored until destroyed. */
-int lifetime_create(struct lifetime *lifetime, struct loop *loop, unsigned timeout);
+/*
+ * lifetime.c: SIGTERM, SIGINT, SIGHUP and the time limit end the run; SIGPIPE is ignored until destroyed. usr1: what SIGUSR1
+ * does; NULL: what it did before.
+ */
+int lifetime_create(struct lifetime *lifetime, struct loop *loop, unsigned timeout,
+		    void (*usr1)(struct lifetime *lifetime));
 void lifetime_destroy(struct lifetime *lifetime);
 
 #endif

@@ -122,6 +122,54 @@ static const char *parse_guest(const char *text, int *devfn)
 	return NULL;
 }
 
+int vfio_doorbell_parse(struct vfio_doorbell_choice *choice, const char *text)
+{
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	const char *digits = hex ? text + 2 : text;
+	char *end;
+
+	if (!strcmp(text, "auto") || !strcmp(text, "kernel")) {
+		*choice = (struct vfio_doorbell_choice){ .mode = *text == 'a'
+									 ? VFIO_DOORBELL_AUTO
+									 : VFIO_DOORBELL_KERNEL };
+		return 0;
+	}
+	if (!(hex ? isxdigit((unsigned char)*digits) : isdigit((unsigned char)*digits)))
+		return -EINVAL;
+	errno = 0;
+	choice->mode = VFIO_DOORBELL_GIVEN;
+	choice->iova = strtoull(digits, &end, hex ? 16 : 10);
+	return *end || errno || !choice->iova ? -EINVAL : 0;
+}
+
+/* One of the parts that follow the BDF. */
+static const char *parse_part(struct vfio_device_config *config, const char *part)
+{
+	if (!strncmp(part, "guest=", 6))
+		return parse_guest(part + 6, &config->guest_devfn);
+	if (strncmp(part, "doorbell=", 9) != 0)
+		return "only guest=SLOT[.FN] and doorbell=auto|kernel|IOVA may follow";
+	if (vfio_doorbell_parse(&config->doorbell, part + 9) < 0)
+		return "doorbell= takes auto, kernel, or an address that is not 0";
+	return NULL;
+}
+
+/* Parts are short: what does not fit is none. */
+static const char *parse_rest(struct vfio_device_config *config, const char *rest)
+{
+	const char *why = NULL;
+	char part[40];
+
+	while (*rest == ',' && !why) {
+		size_t len = strcspn(++rest, ",");
+
+		snprintf(part, sizeof(part), "%.*s", (int)len, rest);
+		why = parse_part(config, part);
+		rest += len;
+	}
+	return why;
+}
+
 int vfio_device_config_parse(struct vfio_device_config *config, const char *text)
 {
 	const char *rest, *why;
@@ -130,14 +178,9 @@ int vfio_device_config_parse(struct vfio_device_config *config, const char *text
 	*config = (struct vfio_device_config){ .guest_devfn = -1 };
 	if (bdf_parse(&bdf, text, ',', &rest, &why) < 0)
 		return refuse(-EINVAL, "--vfio-pci %s: no PCI address: %s", text, why);
-	if (*rest) {
-		if (strncmp(rest, ",guest=", 7) != 0)
-			return refuse(-EINVAL, "--vfio-pci %s: only guest=SLOT[.FN] may follow",
-				      text);
-		why = parse_guest(rest + 7, &config->guest_devfn);
-		if (why)
-			return refuse(-EINVAL, "--vfio-pci %s: %s", text, why);
-	}
+	why = parse_rest(config, rest);
+	if (why)
+		return refuse(-EINVAL, "--vfio-pci %s: %s", text, why);
 	bdf_format(config->bdf, &bdf);
 	return 0;
 }

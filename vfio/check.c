@@ -9,6 +9,7 @@
 #include <lkvm/report.h>
 #include "bdf.h"
 #include "container.h"
+#include "doorbell.h"
 #include "hindrance.h"
 #include "json.h"
 #include "pci_class.h"
@@ -22,6 +23,7 @@ struct findings {
 	struct memlock memlock;
 	struct hindrances hindrances;
 	bool viable;
+	int doorbell; /* vfio_doorbell_offered(); another -errno: not asked */
 };
 
 /* Only opening the group tells whether someone else has it; nothing is done with it. */
@@ -55,8 +57,11 @@ static int find(struct findings *findings, const struct vfio_host *host, const c
 		findings->viable =
 			findings->viable && sysfs_member_is_harmless(&function->members[i]);
 	hindrances_find(&findings->hindrances, function, host);
+	findings->doorbell = -EAGAIN;
 	if (!findings->hindrances.count)
 		try_group(findings, host);
+	if (!findings->hindrances.count)
+		findings->doorbell = vfio_doorbell_offered(host, bdf, function->group);
 	if (function->exists)
 		hindrance_of_memlock(&findings->hindrances, function, &findings->memlock);
 	return 0;
@@ -132,6 +137,38 @@ static void print_reserved(const struct findings *findings, FILE *out)
 			findings->reserved[i].type);
 }
 
+static const char *doorbell_word(const struct findings *findings)
+{
+	switch (findings->doorbell) {
+	case 0:
+		return "any";
+	case -ENOTTY:
+		return "kernel";
+	case -EOPNOTSUPP:
+		return "none";
+	default:
+		return NULL;
+	}
+}
+
+static void print_doorbell(const struct findings *findings, FILE *out)
+{
+	const char *word = doorbell_word(findings);
+
+	fputs("  MSI doorbell ", out);
+	if (!word)
+		fputs("not known whether its IOVA can be chosen, before the function is ready\n",
+		      out);
+	else if (!findings->doorbell)
+		fputs("its IOVA can be chosen (--msi-doorbell)\n", out);
+	else if (findings->doorbell == -ENOTTY)
+		fputs("the kernel chooses its IOVA; the modules of lkvm's kernel/README.md let "
+		      "lkvm choose\n",
+		      out);
+	else
+		fputs("the host's IOMMU translates no MSIs of this function\n", out);
+}
+
 static void print_memlock(const struct memlock *memlock, FILE *out)
 {
 	char soft[SIZE_TEXT], hard[SIZE_TEXT];
@@ -168,6 +205,7 @@ static void print_text(const struct findings *findings, FILE *out)
 		print_interrupts(&findings->details, out);
 		print_bars(&findings->details, out);
 		print_reserved(findings, out);
+		print_doorbell(findings, out);
 		print_memlock(&findings->memlock, out);
 	} else {
 		putc('\n', out);
@@ -306,6 +344,7 @@ static void print_json(const struct findings *findings, FILE *out)
 			     details->msix_vectors);
 		json_bars(&json, details);
 		json_reserved(&json, findings);
+		json_string(&json, "msi_doorbell", doorbell_word(findings));
 		json_memlock(&json, &findings->memlock);
 	}
 	json_hindrances(&json, &findings->hindrances);

@@ -9,6 +9,7 @@
 #include <lkvm/memory_map.h>
 #include <lkvm/report.h>
 #include "container.h"
+#include "doorbell.h"
 #include "hindrance.h"
 #include "memlock.h"
 
@@ -224,24 +225,33 @@ iova_capability(const struct vfio_iommu_type1_info *info)
 	return NULL;
 }
 
-/* What the kernel will accept; a kernel before 5.4 does not tell. */
-static int check_iova_ranges(const struct vfio *vfio, uint64_t base, uint64_t size)
+/* A kernel before 5.4 does not tell. */
+bool vfio_iova_fits(const struct vfio *vfio, uint64_t base, uint64_t size, uint64_t *low,
+		    uint64_t *high)
 {
 	struct vfio_iommu_type1_info *info = iommu_info(vfio);
 	const struct vfio_iommu_type1_info_cap_iova_range *cap =
 		info ? iova_capability(info) : NULL;
-	uint64_t low = UINT64_MAX, high = 0;
 	bool fits = !cap || !cap->nr_iovas;
 
+	*low = UINT64_MAX;
+	*high = 0;
 	for (uint32_t i = 0; cap && i < cap->nr_iovas; i++) {
 		const struct vfio_iova_range *range = &cap->iova_ranges[i];
 
 		fits = fits || (base >= range->start && base + size - 1 <= range->end);
-		low = range->start < low ? range->start : low;
-		high = range->end > high ? range->end : high;
+		*low = range->start < *low ? range->start : *low;
+		*high = range->end > *high ? range->end : *high;
 	}
 	free(info);
-	if (fits)
+	return fits;
+}
+
+static int check_iova_ranges(const struct vfio *vfio, uint64_t base, uint64_t size)
+{
+	uint64_t low, high;
+
+	if (vfio_iova_fits(vfio, base, size, &low, &high))
 		return 0;
 	return refuse(-ERANGE,
 		      "guest RAM 0x%llx-0x%llx is not all within what the IOMMU of %s can map "
@@ -277,7 +287,7 @@ static int map_failed(const struct vfio *vfio, uint64_t base, uint64_t size, int
 		      (unsigned long long)base, bdf);
 }
 
-int vfio_map_ram(struct vfio *vfio, const struct guest_mem *ram)
+static int map_ram(struct vfio *vfio, const struct guest_mem *ram)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
@@ -286,21 +296,29 @@ int vfio_map_ram(struct vfio *vfio, const struct guest_mem *ram)
 		.iova = ram->base,
 		.size = ram->size,
 	};
-	int err = check_reserved(vfio, ram->base, ram->size);
+	int err = vfio_ioctl_call(vfio->fd, VFIO_IOMMU_MAP_DMA, &map);
 
-	if (!err)
-		err = check_iova_ranges(vfio, ram->base, ram->size);
-	if (!err)
-		err = memlock_raise(ram->size, vfio->groups[0].bdf);
-	if (err)
-		return err;
-	err = vfio_ioctl_call(vfio->fd, VFIO_IOMMU_MAP_DMA, &map);
 	if (err < 0)
 		return map_failed(vfio, ram->base, ram->size, err);
 	vfio->ram_mapped = true;
 	vfio->ram_base = ram->base;
 	vfio->ram_size = ram->size;
 	return 0;
+}
+
+int vfio_map_ram(struct vfio *vfio, const struct guest_mem *ram)
+{
+	int err = check_reserved(vfio, ram->base, ram->size);
+
+	if (!err)
+		err = check_iova_ranges(vfio, ram->base, ram->size);
+	if (!err)
+		err = vfio_doorbells_plan(vfio, ram->base, ram->size);
+	if (!err)
+		err = memlock_raise(ram->size, vfio->groups[0].bdf);
+	if (!err)
+		err = map_ram(vfio, ram);
+	return err ? err : vfio_doorbells_set(vfio);
 }
 
 static void unmap_ram(struct vfio *vfio)

@@ -25,7 +25,10 @@ struct vfio {
 	struct vfio_device *devices;
 	size_t count;
 	bool ram_mapped;
-	uint64_t ram_base, ram_size; /* guest-physical = IOVA, bytes */
+	uint64_t ram_base, ram_size;          /* guest-physical = IOVA, bytes */
+	struct vfio_doorbell_choice doorbell; /* of devices whose configuration does not say */
+	uint64_t guest_doorbell;              /* the guest's own, 0: none */
+	uint64_t irq_report_since;            /* seconds of CLOCK_MONOTONIC */
 	bool attached;
 	int kvm_fd; /* the VM's KVM_DEV_VFIO device, -1: none */
 };
@@ -41,6 +44,12 @@ int vfio_create_on(const struct vfio_host *host, struct vfio **vfio,
 int vfio_container_open(struct vfio *vfio, const struct sysfs_function *function);
 int vfio_group_open(struct vfio *vfio, const struct sysfs_function *function, const char *bdf);
 void vfio_container_close(struct vfio *vfio);
+/*
+ * Whether the IOMMU can map [base, base + size), as far as the kernel tells; where not, *low and *high are the ends of
+ * what it can map, with holes in between.
+ */
+bool vfio_iova_fits(const struct vfio *vfio, uint64_t base, uint64_t size, uint64_t *low,
+		    uint64_t *high);
 const struct vfio_group *vfio_group_numbered(const struct vfio *vfio, int number);
 
 /* device.c: opens and closes one device of a group of ours. open: reported; close: accepts a half-opened one. */

@@ -146,6 +146,8 @@ void vfio_device_close(struct vfio_device *dev)
 	vfio_regions_release(dev);
 	if (dev->function.class)
 		pci_function_destroy(&dev->function);
+	free(dev->irq_rows);
+	dev->irq_rows = NULL;
 	free(dev->pristine);
 	dev->pristine = NULL;
 	close(dev->fd);

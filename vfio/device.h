@@ -66,6 +66,12 @@ struct vfio_irq {
 	int intx_trigger, intx_resample; /* eventfds; -1: none */
 };
 
+/* The device's MSI doorbell as it is. */
+struct vfio_doorbell {
+	enum vfio_doorbell_mode chosen; /* KERNEL, AUTO: the guest's own, or GIVEN */
+	uint64_t iova;                  /* of the page, but for KERNEL */
+};
+
 struct vfio_device {
 	struct pci_function function; /* first: the class's hooks get this */
 	struct vfio_device_config config;
@@ -73,6 +79,7 @@ struct vfio_device {
 	int fd;
 	struct vfio_device_info info;
 	bool clean; /* reset, and no guest has had it since */
+	struct vfio_doorbell doorbell;
 	struct vfio_region regions[VFIO_PCI_NUM_REGIONS];
 	struct vfio_irq irq;
 	/* The VM it is attached to, or NULL. */
@@ -82,7 +89,10 @@ struct vfio_device {
 	/* Host's wishes: device error, device wanted back. */
 	struct loop_source err, req;
 	struct loop *loop;
-	uint8_t *pristine; /* [PCI_CONFIG_SIZE]: the virtual configuration space as built */
+	struct vfio_irq_row
+		*irq_rows; /* irq_report.h: one a vector, one for INTx; NULL: no report is wanted */
+	uint64_t irq_noted_ms; /* CLOCK_MONOTONIC */
+	uint8_t *pristine;     /* [PCI_CONFIG_SIZE]: the virtual configuration space as built */
 	/* config.c's: bits that are read from the device, and bits that a guest's write changes in the device. */
 	uint8_t live[PCI_CONFIG_SIZE];
 	uint8_t through[PCI_CONFIG_SIZE];

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <lkvm/report.h>
 #include "irq.h"
+#include "irq_report.h"
 
 #define DECODES (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
 
@@ -187,6 +188,7 @@ void vfio_vector_detach(struct vfio_device *dev, unsigned vector)
 
 	if (!v->attached)
 		return;
+	vfio_irq_note(dev);
 	irq_routes_detach(dev->routes, v->gsi, v->eventfd);
 	v->attached = false;
 }
@@ -288,6 +290,7 @@ static bool concerns_irqs(const struct vfio_device *dev, unsigned offset, unsign
 
 static void change_mode(struct vfio_device *dev, enum vfio_irq_mode mode)
 {
+	vfio_irq_note(dev);
 	modes[dev->irq.mode].leave(dev);
 	dev->irq.mode = mode;
 	modes[mode].enter(dev);
@@ -413,6 +416,7 @@ int vfio_irq_attach(struct vfio_device *dev)
 {
 	assert(dev->irq.mode == VFIO_IRQ_NONE && !dev->irq.gsis_allocated);
 	dev->irq.refused = false;
+	vfio_irq_forget(dev);
 	return 0;
 }
 

@@ -47,6 +47,12 @@ void vfio_msix_update(struct vfio_device *dev);
 /* The guest's table as a reset leaves it: every entry masked, no message. */
 void vfio_msix_reset_table(struct vfio_device *dev);
 
+/* The message the guest has given a vector. */
+void vfio_msix_message(const struct vfio_device *dev, unsigned vector, uint64_t *address,
+		       uint32_t *data);
+void vfio_msi_message(const struct vfio_device *dev, unsigned vector, uint64_t *address,
+		      uint32_t *data);
+
 void vfio_msi_enter(struct vfio_device *dev);
 void vfio_msi_leave(struct vfio_device *dev);
 void vfio_msi_update(struct vfio_device *dev);

@@ -51,17 +51,24 @@ uint32_t vfio_msi_pending(const struct vfio_device *dev)
 }
 
 /* The device replaces the low bits of the data by the vector's number (PCIe 5.0, 6.1.4.2). */
-static void set_routes(struct vfio_device *dev)
+void vfio_msi_message(const struct vfio_device *dev, unsigned vector, uint64_t *address,
+		      uint32_t *data)
 {
 	bool is64 = control_of(dev) & PCI_MSI_FLAGS_64BIT;
 	uint64_t high = is64 ? reg(dev, PCI_MSI_ADDRESS_HI, 4) : 0;
-	uint64_t address = high << 32 | reg(dev, PCI_MSI_ADDRESS_LO, 4);
-	uint32_t data = reg(dev, is64 ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32, 2);
 	uint32_t low = (1U << dev->irq.msi_enable) - 1;
 
-	for (unsigned i = 0; i < dev->irq.in_force; i++) {
-		uint32_t gsi = dev->irq.vectors[i].gsi, message = (data & ~low) | i;
+	*address = high << 32 | reg(dev, PCI_MSI_ADDRESS_LO, 4);
+	*data = (reg(dev, is64 ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32, 2) & ~low) | vector;
+}
 
+static void set_routes(struct vfio_device *dev)
+{
+	for (unsigned i = 0; i < dev->irq.in_force; i++) {
+		uint32_t gsi = dev->irq.vectors[i].gsi, message;
+		uint64_t address;
+
+		vfio_msi_message(dev, i, &address, &message);
 		if (irq_routes_set_msi(dev->routes, gsi, address, message, dev->function.devfn) !=
 		    -EBUSY)
 			continue;

@@ -52,6 +52,16 @@ static bool deliverable(const struct vfio_device *dev, unsigned vector)
 	       !(field(irq, vector, PCI_MSIX_ENTRY_VECTOR_CTRL) & PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
 
+void vfio_msix_message(const struct vfio_device *dev, unsigned vector, uint64_t *address,
+		       uint32_t *data)
+{
+	const struct vfio_irq *irq = &dev->irq;
+	uint64_t high = field(irq, vector, PCI_MSIX_ENTRY_UPPER_ADDR);
+
+	*address = high << 32 | field(irq, vector, PCI_MSIX_ENTRY_LOWER_ADDR);
+	*data = field(irq, vector, PCI_MSIX_ENTRY_DATA);
+}
+
 /*
  * Routes of all messages the guest has written, not only of the vector it unmasks: drivers write them all before they
  * unmask the first, and KVM only knows how to replace its whole table.
@@ -63,12 +73,13 @@ static void set_routes(struct vfio_device *dev)
 	if (!irq->messages_changed)
 		return;
 	for (unsigned i = 0; i < irq->msix_vectors; i++) {
-		uint64_t high = field(irq, i, PCI_MSIX_ENTRY_UPPER_ADDR);
+		uint64_t address;
+		uint32_t data;
 
+		vfio_msix_message(dev, i, &address, &data);
 		if (irq->vectors[i].written)
-			irq_routes_set_msi(dev->routes, irq->vectors[i].gsi,
-					   high << 32 | field(irq, i, PCI_MSIX_ENTRY_LOWER_ADDR),
-					   field(irq, i, PCI_MSIX_ENTRY_DATA), dev->function.devfn);
+			irq_routes_set_msi(dev->routes, irq->vectors[i].gsi, address, data,
+					   dev->function.devfn);
 	}
 	irq->messages_changed = false;
 }

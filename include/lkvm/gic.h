@@ -42,5 +42,7 @@ int irqchip_parse(const char *name, enum irqchip *kind);
 
 /* The guest-physical page a device's MSIs are written to (GITS_TRANSLATER's, or the GICv2m frame); 0: no MSIs. */
 uint64_t gic_msi_doorbell(const struct gic *gic);
+/* The same for a GIC to be, before there is a VM for it: its frames are chosen by kind and number of vCPUs alone. */
+uint64_t gic_msi_doorbell_of(enum irqchip kind, unsigned vcpus);
 
 #endif

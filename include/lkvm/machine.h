@@ -48,6 +48,8 @@ struct machine_config {
 	unsigned timeout; /* seconds; 0: none */
 	const struct vfio_device_config *vfio;
 	size_t vfio_count;
+	const char *irq_report; /* file for vfio_irq_report() at the end and on SIGUSR1, or NULL */
+	struct vfio_doorbell_choice msi_doorbell; /* of devices whose configuration does not say */
 };
 
 struct machine;

@@ -18,12 +18,29 @@
 
 #define VFIO_BDF_SIZE 16 /* "0000:01:00.0" and its NUL; domains may have more digits */
 
+/* Who chooses the IOVA of the page that a device writes its MSIs to: its doorbell, behind the host's IOMMU. */
+enum vfio_doorbell_mode {
+	VFIO_DOORBELL_UNSAID, /* a device: as for the machine; the machine: auto */
+	VFIO_DOORBELL_AUTO, /* the guest's own doorbell where the host's kernel can, else its choice */
+	VFIO_DOORBELL_KERNEL, /* the host's kernel */
+	VFIO_DOORBELL_GIVEN,  /* whoever runs lkvm */
+};
+
+struct vfio_doorbell_choice {
+	enum vfio_doorbell_mode mode;
+	uint64_t iova; /* VFIO_DOORBELL_GIVEN: of the page */
+};
+
+/* Parses "auto|kernel|IOVA". -EINVAL; nothing is reported. */
+int vfio_doorbell_parse(struct vfio_doorbell_choice *choice, const char *text);
+
 struct vfio_device_config {
 	char bdf[VFIO_BDF_SIZE]; /* canonical: DDDD:BB:DD.F */
 	int guest_devfn;         /* where the guest sees it; -1: the first free slot */
+	struct vfio_doorbell_choice doorbell;
 };
 
-/* Parses "[DOMAIN:]BUS:DEV.FN[,guest=SLOT[.FN]]". -EINVAL, reported with what is wrong. */
+/* Parses "[DOMAIN:]BUS:DEV.FN[,guest=SLOT[.FN]][,doorbell=auto|kernel|IOVA]". -EINVAL, reported with what is wrong. */
 int vfio_device_config_parse(struct vfio_device_config *config, const char *text);
 
 struct vfio; /* all of a machine's passed-through devices */
@@ -38,8 +55,16 @@ int vfio_create(struct vfio **vfio, const struct vfio_device_config *configs, si
 void vfio_destroy(struct vfio *vfio); /* resets and releases the devices; NULL is fine */
 
 /*
- * Maps guest RAM for the devices' DMA, IOVA = guest-physical address; pins it. Checks the host's reserved regions first and
- * raises RLIMIT_MEMLOCK as far as it may. Once, before the first vfio_attach(). Reported.
+ * What is wanted of the devices' MSI doorbells where a device's own configuration does not say. guest: the page that the
+ * guest's driver will write into the device (gic_msi_doorbell()), guest-physical; 0: none. Before vfio_map_ram().
+ */
+void vfio_want_doorbell(struct vfio *vfio, const struct vfio_doorbell_choice *choice,
+			uint64_t guest);
+
+/*
+ * Maps guest RAM for the devices' DMA, IOVA = guest-physical address; pins it. Then sets the devices' MSI doorbells. RAM,
+ * doorbells and the host's reserved regions are laid out first: a conflict is reported before anything is mapped. Raises
+ * RLIMIT_MEMLOCK as far as it may. Once, before the first vfio_attach(). Reported.
  */
 int vfio_map_ram(struct vfio *vfio, const struct guest_mem *ram);
 
@@ -55,6 +80,17 @@ int vfio_attach(struct vfio *vfio, struct vm *vm, struct irq_routes *routes,
  * it was when it was built. No vCPU runs; the VM is still there. What is not attached is left alone.
  */
 void vfio_detach(struct vfio *vfio);
+
+/*
+ * The way of each vector from the device to the guest, as JSON: to be kept track of from now on (after vfio_add_to_bus()),
+ * and to be written to a file, with the devices attached. From the main thread, vCPUs may run; vfio NULL: no devices.
+ * Reported.
+ */
+int vfio_irq_report_prepare(struct vfio *vfio);
+int vfio_irq_report(struct vfio *vfio, const char *path);
+
+/* `lkvm vfio irqs`: such a file as a table. -errno, reported. */
+int vfio_irqs_print(const char *path, FILE *out);
 
 /* `lkvm vfio list`: one line a PCI function of the host. Returns 0 or -errno, reported. */
 int vfio_list(FILE *out);

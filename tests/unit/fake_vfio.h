@@ -68,9 +68,12 @@ struct fake_vfio_device {
 		[FAKE_VFIO_AFFECTED]; /* other BDFs a hot reset affects, groups in hot_reset_groups */
 	int hot_reset_groups[FAKE_VFIO_AFFECTED];
 	unsigned hot_reset_others;
-	bool hot_reset; /* it has one */
+	bool hot_reset;        /* it has one */
+	bool msi_untranslated; /* no IOMMU translates its MSIs */
 	/* What was done to it. */
 	bool open;
+	uint64_t doorbell; /* IOVA set by userspace, 0: none */
+	unsigned doorbell_sets;
 	unsigned opens, resets, hot_resets;
 	struct fake_vfio_set_irqs set_irqs[FAKE_VFIO_LOG];
 	unsigned set_irqs_count;
@@ -98,6 +101,7 @@ struct fake_vfio {
 	long page_size;                        /* of the host */
 	bool type1v2;                          /* offered */
 	bool iommu_info;                       /* VFIO_IOMMU_GET_INFO knows capabilities */
+	bool doorbell;                         /* has the series of kernel/: vfio_doorbell.h */
 	struct vfio_iova_range iova_ranges[4]; /* of the IOVA_RANGE capability */
 	unsigned iova_ranges_count;
 	/* What happened. */
@@ -112,6 +116,10 @@ struct fake_vfio {
 	/* The calls of every ioctl, by number (VFIO_BASE + n): calls[n]. */
 	unsigned calls[64];
 };
+
+/* Physical address of its doorbell's page, and where the kernel maps that by itself. */
+#define FAKE_VFIO_DOORBELL_PHYS 0x8090000u
+#define FAKE_VFIO_DOORBELL_IOVA 0x8000000u
 
 /* A fresh host: 4 KiB pages, type1v2, no groups. The object is the fake's. end() asserts that every fd was closed and
  * every mapping undone, then releases all. */

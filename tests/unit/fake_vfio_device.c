@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
+#include <lkvm/vfio_doorbell.h>
 #include "../../vfio/device.h"
 #include "fake_vfio_state.h"
 
@@ -22,6 +23,7 @@ int fake_vfio_open_device(struct fake_vfio_device *dev)
 		return -EBUSY;
 	dev->opens++;
 	dev->open = true;
+	dev->doorbell = 0;
 	for (unsigned i = 0; i < VFIO_PCI_NUM_IRQS; i++) {
 		dev->irqs[i].enabled = false;
 		dev->irqs[i].masked = false;
@@ -309,6 +311,78 @@ static int device_reset(struct fake_vfio_device *dev)
 	return 0;
 }
 
+static bool live(const struct fake_vfio_device *dev)
+{
+	return dev->irqs[VFIO_PCI_MSI_IRQ_INDEX].enabled ||
+	       dev->irqs[VFIO_PCI_MSIX_IRQ_INDEX].enabled;
+}
+
+static bool may_be_doorbell(uint64_t iova)
+{
+	const struct fake_vfio *host = &fake_state.host;
+	uint64_t page = (uint64_t)host->page_size;
+
+	for (unsigned i = 0; i < host->iova_ranges_count && !(iova & (page - 1)); i++)
+		if (iova >= host->iova_ranges[i].start &&
+		    iova + page - 1 <= host->iova_ranges[i].end)
+			return true;
+	return false;
+}
+
+static int doorbell_set(struct fake_vfio_device *dev,
+			const struct vfio_device_feature_msi_doorbell *doorbell)
+{
+	const struct fake_vfio *host = &fake_state.host;
+
+	if (doorbell->phys || doorbell->offset || doorbell->flags ||
+	    (doorbell->iova && !may_be_doorbell(doorbell->iova)))
+		return -EINVAL;
+	if (live(dev) || dev->irqs[VFIO_PCI_INTX_IRQ_INDEX].enabled)
+		return -EBUSY;
+	for (unsigned i = 0; i < host->maps_count; i++)
+		if (doorbell->iova - host->maps[i].iova < host->maps[i].size)
+			return -EEXIST;
+	dev->doorbell = doorbell->iova;
+	dev->doorbell_sets++;
+	return 0;
+}
+
+static void doorbell_get(const struct fake_vfio_device *dev,
+			 struct vfio_device_feature_msi_doorbell *doorbell)
+{
+	*doorbell = (struct vfio_device_feature_msi_doorbell){
+		.flags = (dev->doorbell ? VFIO_MSI_DOORBELL_USER : 0) |
+			 (live(dev) ? VFIO_MSI_DOORBELL_LIVE : 0),
+	};
+	if (!dev->doorbell && dev->irqs[VFIO_PCI_INTX_IRQ_INDEX].enabled)
+		return;
+	doorbell->flags |= VFIO_MSI_DOORBELL_KNOWN;
+	doorbell->iova = dev->doorbell ? dev->doorbell : FAKE_VFIO_DOORBELL_IOVA;
+	doorbell->phys = FAKE_VFIO_DOORBELL_PHYS;
+	doorbell->offset = 0x40;
+}
+
+static int device_feature(struct fake_vfio_device *dev, struct vfio_device_feature *feature)
+{
+	struct vfio_device_feature_msi_doorbell *doorbell = (void *)feature->data;
+	bool has_msi =
+		dev->irqs[VFIO_PCI_MSI_IRQ_INDEX].count || dev->irqs[VFIO_PCI_MSIX_IRQ_INDEX].count;
+
+	if (!fake_state.host.doorbell ||
+	    (feature->flags & VFIO_DEVICE_FEATURE_MASK) != VFIO_DEVICE_FEATURE_MSI_DOORBELL)
+		return -ENOTTY;
+	if (!has_msi || dev->msi_untranslated)
+		return -EOPNOTSUPP;
+	if (feature->flags & VFIO_DEVICE_FEATURE_PROBE)
+		return 0;
+	if (feature->argsz < sizeof(*feature) + sizeof(*doorbell))
+		return -EINVAL;
+	if (feature->flags & VFIO_DEVICE_FEATURE_SET)
+		return doorbell_set(dev, doorbell);
+	doorbell_get(dev, doorbell);
+	return 0;
+}
+
 int fake_device_ioctl(struct fake_vfio_device *dev, unsigned long request, void *arg)
 {
 	struct vfio_device_info *info = arg;
@@ -333,6 +407,8 @@ int fake_device_ioctl(struct fake_vfio_device *dev, unsigned long request, void 
 		return device_hot_reset_info(dev, arg);
 	case VFIO_DEVICE_PCI_HOT_RESET:
 		return device_hot_reset(dev, arg);
+	case VFIO_DEVICE_FEATURE:
+		return device_feature(dev, arg);
 	default:
 		return -ENOTTY;
 	}

@@ -27,7 +27,7 @@ static int call(const char *line)
 static void wrong_calls_are_usage_errors(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "vfio", "list or check?" },
+		{ "vfio", "list, check or irqs?" },
 		{ "vfio frobnicate", "no such command: frobnicate" },
 		{ "vfio list 00:01.0", "lkvm vfio list takes no argument, not 00:01.0" },
 		{ "vfio check", "which function?" },
@@ -35,6 +35,8 @@ static void wrong_calls_are_usage_errors(void **state)
 		{ "vfio check 00:01.0 00:02.0", "takes one function, not also 00:02.0" },
 		{ "vfio check 00:01.0 --xml", "xml" },
 		{ "vfio check 00:01.0,guest=1", "is no PCI address" },
+		{ "vfio irqs", "takes the name of a report, which?" },
+		{ "vfio irqs one two", "takes the name of a report, and nothing else" },
 		{ "vfio check --json eth0", "eth0 is no PCI address" },
 	};
 

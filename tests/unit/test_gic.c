@@ -182,6 +182,7 @@ static void gicv3_with_its_is_made_in_order(void **state)
 	create(IRQCHIP_GICV3_ITS, 3, 70);
 	assert_steps(steps);
 	assert_int_equal(gic_msi_doorbell(&gic), 0x3ff80000);
+	assert_int_equal(gic_msi_doorbell_of(gic.kind, gic.vcpus), 0x3ff80000);
 	assert_true(gic.base.msi);
 	assert_int_equal(gic.redist_base, 0x3ff90000);
 	assert_int_equal(gic.redist_size, 0x60000);
@@ -243,6 +244,9 @@ static void gicv2m_has_more_interrupts_and_a_frame(void **state)
 	create(IRQCHIP_GICV2M, 2, 7);
 	assert_steps(steps);
 	assert_int_equal(gic_msi_doorbell(&gic), 0x3ffd0000);
+	assert_int_equal(gic_msi_doorbell_of(gic.kind, gic.vcpus), 0x3ffd0000);
+	assert_int_equal(gic_msi_doorbell_of(IRQCHIP_GICV3, 8), 0);
+	assert_int_equal(gic_msi_doorbell_of(IRQCHIP_GICV2, 8), 0);
 	assert_true(gic.base.msi);
 	assert_int_equal(gic.v2m_first, 39);
 	assert_int_equal(gic.v2m_count, 64);

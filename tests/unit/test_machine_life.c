@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <lkvm/vfio.h>
 #include "machine_rig.h"
 
 static const struct fake_kvm_exit power_off[] = { GUEST_POWERS_OFF };
@@ -84,6 +85,44 @@ static void a_time_limit_ends_the_run(void **state)
 	config.restart_on_reset = true;
 	assert_int_equal(rig_run(&config, NULL, 0), RUN_TIMEOUT);
 	assert_in_range(milliseconds() - start, 990, 5000);
+}
+
+/* --- the report on interrupts --- */
+
+static void send_usr1(void *arg)
+{
+	(void)arg;
+	kill(getpid(), SIGUSR1);
+}
+
+static void usr1_writes_the_report_and_the_run_goes_on(void **state)
+{
+	static const struct fake_kvm_exit exits[] = { { .hook = send_usr1, .wait = true } };
+	struct machine_config config = rig_config();
+	const char *path = file_path("report.json");
+
+	(void)state;
+	config.irq_report = path;
+	config.timeout = 1;
+	assert_int_equal(rig_run(&config, exits, 1), RUN_TIMEOUT);
+	assert_int_equal(access(path, R_OK), 0);
+	assert_int_equal(vfio_irqs_print(path, stdout), 0);
+}
+
+static void a_report_that_cannot_be_written_is_said_before_the_guest_starts(void **state)
+{
+	struct machine_config config = rig_config();
+
+	(void)state;
+	config.irq_report = "/nowhere/report.json";
+	stderr_keep();
+	assert_int_equal(rig_run(&config, NULL, 0), -ENOENT);
+	assert_reported("cannot write the report on interrupts to /nowhere/report.json");
+	config.irq_report = "/dev/full";
+	config.timeout = 1;
+	stderr_keep();
+	assert_int_equal(rig_run(&config, NULL, 0), -ENOSPC);
+	assert_reported("cannot write the report on interrupts to /dev/full");
 }
 
 /* --- signals at bad moments --- */
@@ -433,6 +472,8 @@ int main(void)
 		TEST(each_vcpu_gets_its_own_affinity),
 		TEST(two_machines_live_in_one_process),
 		TEST(two_machines_run_at_once),
+		TEST(usr1_writes_the_report_and_the_run_goes_on),
+		TEST(a_report_that_cannot_be_written_is_said_before_the_guest_starts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

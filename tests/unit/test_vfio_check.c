@@ -22,6 +22,7 @@
 #define NIC "0000:01:00.0"
 
 static const struct vfio_host *host;
+static struct fake_vfio *fake;
 static char *printed;
 
 static int setup(void **state)
@@ -38,7 +39,7 @@ static int setup(void **state)
 	if (files_setup(state))
 		return -1;
 	host = host_tree_begin();
-	fake_vfio_begin();
+	fake = fake_vfio_begin();
 	fake_vfio_add(NIC, 5, 0x8086, 0x10d3);
 	host_function(NIC, 0x8086, 0x10d3, 0x020000, "vfio-pci", 5);
 	host_function("0000:00:01.0", 0x1b36, 0xc, 0x060400, "pcieport", 5);
@@ -191,9 +192,34 @@ static void a_ready_function_says_all(void **state)
 	assert_says("  BAR 1        0x1000, 32 bytes, I/O\n");
 	assert_says("  BAR 2        0x8000000000, 4 GiB, memory 64-bit prefetchable\n");
 	assert_says("  reserved     0x8000000-0x80fffff msi\n");
+	assert_says("  MSI doorbell the kernel chooses its IOVA; the modules of lkvm's "
+		    "kernel/README.md let lkvm choose\n");
 	assert_says("  memlock      ");
 	if (memlock_suffices())
 		assert_says("  ready\n");
+	assert_int_equal(fake_vfio_fds(), 0);
+}
+
+static void a_doorbell_that_can_be_chosen_is_told(void **state)
+{
+	struct fake_vfio_device *dev = fake_vfio_device(NIC);
+
+	(void)state;
+	fake->doorbell = true;
+	dev->irqs[VFIO_PCI_MSI_IRQ_INDEX].count = 1;
+	check(NIC, false);
+	assert_says("  MSI doorbell its IOVA can be chosen (--msi-doorbell)\n");
+	check(NIC, true);
+	assert_json();
+	assert_says("\"msi_doorbell\": \"any\"");
+	dev->msi_untranslated = true;
+	check(NIC, false);
+	assert_says("  MSI doorbell the host's IOMMU translates no MSIs of this function\n");
+	host_bind(NIC, "e1000e");
+	check(NIC, false);
+	assert_says("  MSI doorbell not known whether its IOVA can be chosen");
+	check(NIC, true);
+	assert_says("\"msi_doorbell\": null");
 	assert_int_equal(fake_vfio_fds(), 0);
 }
 
@@ -206,6 +232,7 @@ static void the_same_as_json(void **state)
 	assert_says("\"iommu_group\": 5,");
 	assert_says("\"viable\": true");
 	assert_says("\"msix_vectors\": 5,");
+	assert_says("\"msi_doorbell\": \"kernel\"");
 	assert_says("\"address\": \"0x8000000000\",\n      \"size\": 4294967296,");
 	assert_says("\"reset_methods\": [\n    \"flr\",\n    \"bus\"\n  ]");
 	assert_says("\"type\": \"msi\"");
@@ -372,6 +399,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_ready_function_says_all),
+		TEST(a_doorbell_that_can_be_chosen_is_told),
 		TEST(the_same_as_json),
 		TEST(everything_in_the_way_is_listed),
 		TEST(a_group_in_use_is_seen_by_trying),

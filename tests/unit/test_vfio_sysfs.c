@@ -90,9 +90,17 @@ static void wrong_addresses_are_refused(void **state)
 		{ "01:00.0,guest=1.", "guest= takes SLOT[.FN]" },
 		{ "01:00.0,guest=0x", "guest= takes SLOT[.FN]" },
 		{ "01:00.0,guest=-1", "guest= takes SLOT[.FN]" },
-		{ "01:00.0,guest=1.0,", "nothing follows it" },
+		{ "01:00.0,guest=1.0,", "only guest=SLOT[.FN] and doorbell=" },
 		{ "01:00.0,guest=32", "slots 0 to 31" },
 		{ "01:00.0,guest=1.8", "functions 0 to 7" },
+		{ "01:00.0,doorbell=", "doorbell= takes auto, kernel, or an address" },
+		{ "01:00.0,doorbell=0", "doorbell= takes" },
+		{ "01:00.0,doorbell=0x0", "doorbell= takes" },
+		{ "01:00.0,doorbell=none", "doorbell= takes" },
+		{ "01:00.0,doorbell=-4096", "doorbell= takes" },
+		{ "01:00.0,doorbell=0x", "doorbell= takes" },
+		{ "01:00.0,doorbell=0x1000 ", "doorbell= takes" },
+		{ "01:00.0,doorbell=0x10000000000000000", "doorbell= takes" },
 	};
 	struct vfio_device_config config;
 
