@@ -66,12 +66,18 @@ static void note_host_irq(void *ctx, const char *kind, unsigned vector, const st
 		dev->irq_rows[row].host = *irq;
 }
 
-static void note_message(struct vfio_device *dev, unsigned row)
+static void note_message(struct vfio_device *dev, unsigned row,
+			 const struct vfio_device_feature_msi_doorbell *doorbell)
 {
 	struct vfio_irq_row *noted = &dev->irq_rows[row];
 
-	noted->mode = dev->irq.mode;
-	noted->address = noted->data = 0;
+	*noted = (struct vfio_irq_row){
+		.mode = dev->irq.mode,
+		.iova = doorbell->iova + doorbell->offset,
+		.phys = doorbell->phys + doorbell->offset,
+		.host.number = -1,
+		.direct = noted->direct,
+	};
 	if (noted->mode == VFIO_IRQ_MSIX)
 		vfio_msix_message(dev, row, &noted->address, &noted->data);
 	else if (noted->mode == VFIO_IRQ_MSI)
@@ -80,16 +86,16 @@ static void note_message(struct vfio_device *dev, unsigned row)
 
 void vfio_irq_note_now(struct vfio_device *dev)
 {
+	struct vfio_device_feature_msi_doorbell doorbell;
 	enum host_answer lpis;
 
 	if (!dev->irq_rows || !dev->vm || dev->irq.mode == VFIO_IRQ_NONE)
 		return;
 	lpis = host_lpis_forwarded(dev->vfio->host, dev->vm->fd);
+	vfio_doorbell_get(dev, &doorbell);
 	for (unsigned i = 0; i < rows_of(dev); i++)
-		if (row_armed(dev, i)) {
-			note_message(dev, i);
-			dev->irq_rows[i].host = (struct host_irq){ .number = -1 };
-		}
+		if (row_armed(dev, i))
+			note_message(dev, i, &doorbell);
 	host_irqs_read(dev->vfio->host, dev->config.bdf, note_host_irq, dev);
 	for (unsigned i = 0; i < rows_of(dev); i++) {
 		struct vfio_irq_row *row = &dev->irq_rows[i];
@@ -183,7 +189,6 @@ static void hex_or_null(struct json *json, const char *key, bool known, uint64_t
 
 /* irq_table.c reads these, in this order. */
 static void write_row(struct json *json, const struct vfio_device *dev, unsigned at,
-		      const struct vfio_device_feature_msi_doorbell *doorbell,
 		      const struct host_gicv4 *gicv4)
 {
 	static const char *const by[] = { [VFIO_DOORBELL_AUTO] = "guest",
@@ -192,7 +197,7 @@ static void write_row(struct json *json, const struct vfio_device *dev, unsigned
 	const struct vfio_irq_row *row = &dev->irq_rows[at];
 	struct delivery delivery = delivery_of(dev, row, gicv4);
 	bool msi = row->mode == VFIO_IRQ_MSI || row->mode == VFIO_IRQ_MSIX;
-	bool known = msi && (doorbell->flags & VFIO_MSI_DOORBELL_KNOWN);
+	bool known = msi && row->phys;
 
 	json_open(json, NULL, '{');
 	json_string(json, "device", dev->config.bdf);
@@ -202,9 +207,9 @@ static void write_row(struct json *json, const struct vfio_device *dev, unsigned
 	number_or_null(json, "event", msi, row->data);
 	number_or_null(json, "gsi", msi, dev->irq.first_gsi + at);
 	json_number(json, "devid", dev->function.devfn);
-	hex_or_null(json, "doorbell_iova", known, doorbell->iova + doorbell->offset);
+	hex_or_null(json, "doorbell_iova", known, row->iova);
 	json_string(json, "doorbell_by", msi ? by[dev->doorbell.chosen] : NULL);
-	hex_or_null(json, "doorbell_phys", known, doorbell->phys + doorbell->offset);
+	hex_or_null(json, "doorbell_phys", known, row->phys);
 	number_or_null(json, "host_irq", row->host.number >= 0, (uint64_t)row->host.number);
 	number_or_null(json, "host_count", row->host.number >= 0, row->host.count);
 	json_bool(json, "armed", row_armed(dev, at));
@@ -215,14 +220,11 @@ static void write_row(struct json *json, const struct vfio_device *dev, unsigned
 
 static void write_device(struct json *json, struct vfio_device *dev, const struct host_gicv4 *gicv4)
 {
-	struct vfio_device_feature_msi_doorbell doorbell;
-
 	pthread_mutex_lock(&dev->function.lock);
 	vfio_irq_note_now(dev);
-	vfio_doorbell_get(dev, &doorbell);
 	for (unsigned i = 0; dev->irq_rows && i < rows_of(dev); i++)
 		if (i != intx_row(dev) || !i || dev->irq_rows[i].mode != VFIO_IRQ_NONE)
-			write_row(json, dev, i, &doorbell, gicv4);
+			write_row(json, dev, i, gicv4);
 	pthread_mutex_unlock(&dev->function.lock);
 }
 

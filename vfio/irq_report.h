@@ -14,6 +14,7 @@ struct vfio_irq_row {
 	enum vfio_irq_mode mode; /* VFIO_IRQ_NONE: never was since the guest started */
 	uint64_t address;
 	uint32_t data;
+	uint64_t iova, phys; /* of the doorbell; phys 0: the kernel does not tell */
 	struct host_irq host;
 	enum host_answer direct;
 };

@@ -221,6 +221,7 @@ static void intx_leaves_the_vectors_told(void **state)
 	guest_command(rig, PCI_COMMAND_MEMORY);
 	report_on(&vfio);
 	says("\"interrupt\": \"msix\",\n      \"vector\": 0,");
+	says("\"doorbell_iova\": \"0x8000040\",\n      \"doorbell_by\": \"kernel\"");
 	says("\"host_count\": 12,\n      \"armed\": false,");
 	says("\"interrupt\": \"intx\",\n      \"vector\": 0,");
 }
