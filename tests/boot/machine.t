@@ -6,7 +6,8 @@
 [ -n "${BED_HOST:-}" ] || {
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
-	"$(dirname "$0")/../bed/run" -d nvme -e TAP_MORE=4 "$0" >"$work/tap"
+	zstd -q -1 "$(dirname "$0")/../../build/bed/Image" -o "$work/Image.zst"
+	"$(dirname "$0")/../bed/run" -d nvme -f "$work/Image.zst" -e TAP_MORE=4 "$0" >"$work/tap"
 	status=$?
 	grep -v -e '^# dtb ' -e '^1\.\.' "$work/tap"
 	for name in gicv3-its gicv3 device seeds; do
@@ -55,6 +56,9 @@ like "$(cat "$out")" 'Fatal: .*(huge|/dev/hugepages)' "the message says so"
 # Firmware: a payload at the start of RAM does as well as one at the kernel's place if it is told.
 run_lkvm firmware 20 run -f "$guest/poweroff.bin" --firmware-address 0x80080000 -c 1 -m 256M
 is "$status" 0 "firmware in place of a kernel"
+
+run_linux "zstd" 60 "do=cpus" -c 1 -m 256M -k "Image.zst"
+is "$status:$(guest_says cpus)" 0:1 "a kernel compressed with zstd"
 
 for file in "" /nonexistent /dev /dev/null; do
 	run_lkvm "kernel '$file'" 20 run -k "$file" -c 1 -m 256M
