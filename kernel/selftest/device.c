@@ -41,6 +41,8 @@ int group_open(const char *bdf)
 		bail_out("%s has no IOMMU group", bdf);
 	link[len] = 0;
 	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
+	if (access(path, F_OK)) /* VFIO has made up a group for a device without IOMMU. */
+		snprintf(path, sizeof(path), "/dev/vfio/noiommu-%s", strrchr(link, '/') + 1);
 	return result(open(path, O_RDWR));
 }
 

@@ -140,13 +140,10 @@ static void noiommu(const char *bdf)
 	struct vfio_device_feature_msi_doorbell doorbell;
 	struct device dev = { .bdf = bdf };
 	int container = container_new();
-	char path[80];
 
-	/* Its group is the first one, of whatever name. */
-	snprintf(path, sizeof(path), "/dev/vfio/noiommu-0");
-	dev.group = open(path, O_RDWR);
+	dev.group = group_open(bdf);
 	if (dev.group < 0)
-		bail_out("%s: %s", path, strerror(errno));
+		bail_out("the group of %s: %s", bdf, strerror(-dev.group));
 	if (ioctl(dev.group, VFIO_GROUP_SET_CONTAINER, &container) ||
 	    ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU))
 		bail_out("no container without IOMMU: %s", strerror(errno));
