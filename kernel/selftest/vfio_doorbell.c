@@ -34,7 +34,7 @@ static bool arrives(int eventfd_of_0)
 	struct pollfd pfd = { .fd = eventfd_of_0, .events = POLLIN };
 	uint64_t count;
 
-	return poll(&pfd, 1, 2000) == 1 &&
+	return poll(&pfd, 1, 30000) == 1 &&
 	       read(eventfd_of_0, &count, sizeof(count)) == sizeof(count);
 }
 
