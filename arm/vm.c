@@ -197,6 +197,20 @@ void vm_slot_remove(struct vm *vm, int slot, uint64_t gpa)
 	pthread_mutex_unlock(&vm->lock);
 }
 
+int vm_ioeventfd(struct vm *vm, const struct vm_ioeventfd *ioeventfd, bool assign)
+{
+	struct kvm_ioeventfd arg = {
+		.datamatch = ioeventfd->value,
+		.addr = ioeventfd->gpa,
+		.len = ioeventfd->size,
+		.fd = ioeventfd->fd,
+		.flags = (ioeventfd->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0u) |
+			 (assign ? 0u : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+
+	return kvm_try(vm->fd, KVM_IOEVENTFD, &arg);
+}
+
 int vm_vfio_device(struct vm *vm)
 {
 	int fd = kvm_create_device(vm->fd, KVM_DEV_TYPE_VFIO, false);

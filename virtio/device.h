@@ -46,6 +46,8 @@ struct virtio_device_class {
 	 */
 	void (*stop_queue)(struct virtio_device *vdev, struct virtq *vq);
 	void (*deactivate)(struct virtio_device *vdev);
+	/* A stopped queue of an active device is there again, empty (ring reset). NULL: kicks tell enough. -errno, reported. */
+	int (*start_queue)(struct virtio_device *vdev, struct virtq *vq);
 	/* Before a read of config[], to bring it up to date; after a write to it, within config_size. NULL: neither. */
 	void (*config_read)(struct virtio_device *vdev);
 	void (*config_written)(struct virtio_device *vdev, size_t offset, size_t size);
@@ -69,6 +71,8 @@ struct virtio_queue {
 	struct loop_source kick; /* an eventfd that the guest's notification counts up */
 	uint16_t vector;         /* PCI: MSI-X vector, or VIRTIO_NO_VECTOR */
 	bool enabled;            /* the driver said so; started at DRIVER_OK */
+	bool renewed;            /* stopped since DRIVER_OK: may be set up once more */
+	bool kick_taken;         /* virtio_take_kick_fd(): the eventfd is not ours to read */
 };
 
 struct virtio_device {
@@ -141,14 +145,23 @@ void virtio_interrupt_queue(struct virtio_device *vdev, struct virtq *vq);
 uint32_t virtio_offered_features(struct virtio_device *vdev);  /* of 32, by offered_select */
 uint32_t virtio_accepted_features(struct virtio_device *vdev); /* by accepted_select */
 void virtio_accept_features(struct virtio_device *vdev, uint32_t value);
+/* ConfigGeneration (virtio 1.2, 2.5.1): another value after each virtio_config_changed(). */
+uint32_t virtio_config_generation(struct virtio_device *vdev);
 
 uint8_t virtio_status(struct virtio_device *vdev);
 /* The driver writes the status register; 0 is a reset, which is over when this returns. */
 void virtio_set_status(struct virtio_device *vdev, uint8_t status);
 void virtio_device_reset(struct virtio_device *vdev);
 
-/* The selected queue, for reading; NULL: there is no such queue. */
-const struct virtio_queue *virtio_selected_queue(struct virtio_device *vdev);
+/* Registers of the selected queue; where there is no such queue all are 0, and the vector VIRTIO_NO_VECTOR. */
+struct virtio_queue_state {
+	uint16_t max, size; /* size: max until the driver chooses another */
+	struct virtq_place place;
+	uint16_t vector;
+	bool enabled;
+};
+
+struct virtio_queue_state virtio_selected_queue(struct virtio_device *vdev);
 void virtio_queue_set_size(struct virtio_device *vdev, uint32_t size);
 enum virtq_part { VIRTQ_DESC, VIRTQ_DRIVER, VIRTQ_DEVICE };
 /* One half of an address: high 0: bits 31-0, 1: bits 63-32. */
@@ -161,7 +174,7 @@ void virtio_queue_do_reset(struct virtio_device *vdev);
 /* Legacy: the three parts one behind the other from page `pfn`, each `align` bytes aligned (virtio 1.2, 2.7.2). 0: none. */
 void virtio_queue_set_legacy(struct virtio_device *vdev, uint32_t pfn, uint32_t page_size,
 			     uint32_t align);
-/* A vector for the selected queue (or the configuration); what the transport refused is VIRTIO_NO_VECTOR. */
+/* A vector for the selected queue; what the transport refused is VIRTIO_NO_VECTOR. */
 void virtio_queue_set_vector(struct virtio_device *vdev, uint16_t vector);
 
 /* The driver's access to the device configuration space; beyond its end reads 0. size: 1, 2, 4, 8. */

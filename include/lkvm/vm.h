@@ -41,6 +41,18 @@ int vm_slot_add(struct vm *vm, uint64_t gpa, uint64_t size, void *host, uint32_t
 /* Takes the slot away; vCPUs may go on running. A negative slot is ignored. gpa as given to vm_slot_add(). */
 void vm_slot_remove(struct vm *vm, int slot, uint64_t gpa);
 
+/* A guest's write that counts an eventfd up in the kernel, in place of an exit to lkvm. */
+struct vm_ioeventfd {
+	uint64_t gpa;
+	unsigned size; /* of the write: 1, 2, 4, 8; 0: any */
+	bool match;    /* only writes of `value`; the others exit. size is not 0 */
+	uint64_t value;
+	int fd; /* stays the caller's */
+};
+
+/* Sets it up, or with assign false takes it away again. -errno, unreported: the writes exit, as they would have. */
+int vm_ioeventfd(struct vm *vm, const struct vm_ioeventfd *ioeventfd, bool assign);
+
 /* Tells KVM which VFIO group or device file may act on this VM (KVM_DEV_VFIO); fd is the caller's. Reported. */
 int vm_vfio_device(struct vm *vm);
 int vm_vfio_add_file(int kvm_vfio_fd, int file_fd);
