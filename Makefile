@@ -53,7 +53,7 @@ PRODUCT_CFLAGS	 = $(COMMON) $(CFLAGS) -isystem $(SYSROOT)/include -fPIE -fstack-
 # only libc is one.
 PRODUCT_LDFLAGS	:= -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections -Wl,-O1 \
 		   -L$(SYSROOT)/lib/aarch64-linux-gnu
-PRODUCT_LIBS	:= -l:libfdt.a -l:libz.a -l:libzstd.a
+PRODUCT_LIBS	:= -l:libfdt.a -l:libz.a -l:libzstd.a -l:libaio.a
 ifdef STATIC
 PRODUCT_LDFLAGS	+= -static-pie
 else
@@ -123,7 +123,7 @@ $B/guest/%.bin: $B/guest/%.elf
 UNIT_SRC	:= $(wildcard tests/unit/test_*.c)
 FAKE_SRC	:= $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 LIB_SRC		:= $(filter-out lkvm.c,$(SRC))
-UNIT_LIBS	:= -lcmocka -lfdt -lz -lzstd -lpthread
+UNIT_LIBS	:= -lcmocka -lfdt -lz -lzstd -laio -lpthread
 NATIVE_FLAGS	:= $(COMMON) -isystem $B/native/include -O1 -fno-omit-frame-pointer
 
 # The KVM interface of arm64 for a machine of another architecture.
