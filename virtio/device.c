@@ -149,8 +149,8 @@ void virtio_unlock(struct virtio_device *vdev)
 static uint64_t offered(const struct virtio_device *vdev)
 {
 	if (vdev->legacy)
-		return (vdev->offered | RING_FEATURES) & LEGACY_BITS;
-	return vdev->offered | RING_FEATURES | MODERN_FEATURES;
+		return (vdev->offered | (RING_FEATURES & ~vdev->withheld)) & LEGACY_BITS;
+	return vdev->offered | ((RING_FEATURES | MODERN_FEATURES) & ~vdev->withheld);
 }
 
 static uint32_t word(uint64_t value, uint32_t select)

@@ -89,6 +89,7 @@ struct virtio_device {
 
 	uint64_t
 		offered; /* the device's own features; device.c adds those of rings and transports */
+	uint64_t withheld; /* of those that device.c would add: a back end lacks them */
 	uint64_t accepted; /* by the driver, so far or for good */
 	uint8_t status;    /* VIRTIO_CONFIG_S_* */
 	uint32_t generation;
