@@ -262,7 +262,7 @@ static void lay_out_msix(struct vfio_device *dev, const uint8_t *raw, unsigned p
 {
 	(void)raw;
 	(void)length;
-	pci_put(dev->function.config, pos + PCI_MSIX_FLAGS, 2, dev->irq.msix_vectors - 1);
+	pci_put(dev->function.config, pos + PCI_MSIX_FLAGS, 2, dev->irq.msix.vectors - 1);
 	for (unsigned i = 0; i < COUNT(msix_fields); i++)
 		set_field(dev, pos, &msix_fields[i]);
 }

@@ -10,6 +10,7 @@
 #include <lkvm/irq.h>
 #include <lkvm/loop.h>
 #include <lkvm/pci.h>
+#include <lkvm/pci_msix_table.h>
 #include <lkvm/vfio.h>
 #include <lkvm/vm.h>
 
@@ -38,7 +39,6 @@ struct vfio_vector {
 	int eventfd;   /* -1 until first armed */
 	bool armed;    /* the host's interrupt triggers the eventfd */
 	bool attached; /* the eventfd raises the GSI */
-	bool written;  /* MSI-X: the guest has given it a message */
 	uint32_t gsi;  /* first_gsi + index */
 };
 
@@ -55,14 +55,10 @@ struct vfio_irq {
 	struct vfio_vector *vectors;
 	uint32_t first_gsi;
 	bool gsis_allocated;
-	uint8_t *msix_table; /* the guest's, vectors * PCI_MSIX_ENTRY_SIZE bytes */
-	uint8_t msix_bar, pba_bar;
-	uint32_t msix_offset, pba_offset; /* bytes in the BAR */
-	unsigned msix_vectors;
-	bool messages_changed; /* MSI-X: since the routes were last set */
-	unsigned in_force;     /* vectors the host has enabled of the mode's */
-	uint8_t msi_enable;    /* MSI: log2 of how many vectors the guest has enabled */
-	bool refused; /* KVM refused an interrupt: no further tries before the next attach */
+	struct pci_msix_table msix;
+	unsigned in_force;  /* vectors the host has enabled of the mode's */
+	uint8_t msi_enable; /* MSI: log2 of how many vectors the guest has enabled */
+	bool refused;       /* KVM refused an interrupt: no further tries before the next attach */
 	int intx_trigger, intx_resample; /* eventfds; -1: none */
 };
 

@@ -43,8 +43,8 @@ void vfio_intx_enter(struct vfio_device *dev)
 
 	if (irq->refused)
 		return;
-	irq->intx_trigger = vfio_irq_eventfd();
-	irq->intx_resample = vfio_irq_eventfd();
+	irq->intx_trigger = irq_eventfd();
+	irq->intx_resample = irq_eventfd();
 	if (irq->intx_trigger < 0 || irq->intx_resample < 0) {
 		vfio_vectors_complain(
 			dev, irq->intx_trigger < 0 ? irq->intx_trigger : irq->intx_resample, 1);

@@ -7,11 +7,8 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <lkvm/report.h>
 #include "irq.h"
@@ -49,9 +46,10 @@ int vfio_irq_set_eventfds(struct vfio_device *dev, uint32_t index, uint32_t acti
 		.start = start,
 		.count = count,
 	};
-	_Alignas(struct vfio_irq_set) uint8_t arg[sizeof(set) + VFIO_VECTORS_MAX * sizeof(*fds)];
+	_Alignas(struct vfio_irq_set)
+		uint8_t arg[sizeof(set) + PCI_MSIX_VECTORS_MAX * sizeof(*fds)];
 
-	assert(count <= VFIO_VECTORS_MAX);
+	assert(count <= PCI_MSIX_VECTORS_MAX);
 	memcpy(arg, &set, sizeof(set));
 	memcpy(arg + sizeof(set), fds, count * sizeof(*fds));
 	return vfio_ioctl_call(dev->fd, VFIO_DEVICE_SET_IRQS, arg);
@@ -69,54 +67,7 @@ void vfio_irq_disable(struct vfio_device *dev, uint32_t index)
 	vfio_ioctl_call(dev->fd, VFIO_DEVICE_SET_IRQS, &set);
 }
 
-/* A device may have more vectors than a process's usual 1024 fds: the soft limit is no one's wish here. */
-static bool raise_fd_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
-		return false;
-	limit.rlim_cur = limit.rlim_max;
-	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
-}
-
-int vfio_irq_eventfd(void)
-{
-	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-
-	if (fd < 0 && errno == EMFILE && raise_fd_limit())
-		fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-void vfio_irq_drain(int fd)
-{
-	eventfd_t count;
-
-	if (fd >= 0)
-		(void)!eventfd_read(fd, &count);
-}
-
 /* --- vectors of MSI and MSI-X --- */
-
-/* The largest run of free GSIs, by trying: what the message should name is rarely worth a function of the table's. */
-static unsigned gsis_left(struct irq_routes *routes, unsigned below)
-{
-	unsigned low = 0, high = below;
-	uint32_t gsi;
-
-	while (low < high) {
-		unsigned middle = low + (high - low + 1) / 2;
-
-		if (irq_routes_alloc(routes, middle, &gsi) == 0) {
-			irq_routes_free(routes, gsi, middle);
-			low = middle;
-		} else {
-			high = middle - 1;
-		}
-	}
-	return low;
-}
 
 static bool allocate_gsis(struct vfio_device *dev)
 {
@@ -124,11 +75,8 @@ static bool allocate_gsis(struct vfio_device *dev)
 
 	if (irq->gsis_allocated)
 		return true;
-	if (irq_routes_alloc(dev->routes, irq->vectors_count, &irq->first_gsi) < 0) {
-		report_once(&dev->function.complained,
-			    "%s wants %u interrupt vectors, %u are left of KVM's %u routes",
-			    dev->function.name, irq->vectors_count,
-			    gsis_left(dev->routes, irq->vectors_count), IRQ_GSI_LIMIT);
+	if (pci_msi_alloc_gsis(&dev->function, dev->routes, irq->vectors_count, &irq->first_gsi) <
+	    0) {
 		irq->refused = true;
 		return false;
 	}
@@ -156,7 +104,7 @@ int vfio_vector_open(struct vfio_device *dev, unsigned vector)
 	struct vfio_vector *v = &dev->irq.vectors[vector];
 
 	if (v->eventfd < 0)
-		v->eventfd = vfio_irq_eventfd();
+		v->eventfd = irq_eventfd();
 	if (v->eventfd < 0)
 		report_once(&dev->function.complained,
 			    "%s: no eventfd for interrupt vector %u: %s; raise `ulimit -n`",
@@ -199,24 +147,15 @@ void vfio_vector_detach(struct vfio_device *dev, unsigned vector)
  */
 uint64_t vfio_vectors_pending(const struct vfio_device *dev, unsigned first, unsigned count)
 {
-	struct pollfd fds[64];
-	uint64_t pending = 0;
-	bool any = false;
+	int fds[64];
 
 	assert(count <= 64);
 	for (unsigned i = 0; i < count; i++) {
 		const struct vfio_vector *v = &dev->irq.vectors[first + i];
-		bool held_back = v->armed && !v->attached;
 
-		fds[i] = (struct pollfd){ .fd = held_back ? v->eventfd : -1, .events = POLLIN };
-		any |= held_back;
+		fds[i] = v->armed && !v->attached ? v->eventfd : -1;
 	}
-	if (!any || poll(fds, count, 0) <= 0)
-		return 0;
-	for (unsigned i = 0; i < count; i++)
-		if (fds[i].revents & POLLIN)
-			pending |= 1ULL << i;
-	return pending;
+	return irq_eventfds_counted(fds, count);
 }
 
 void vfio_vectors_disarm(struct vfio_device *dev, uint32_t index)
@@ -230,7 +169,7 @@ void vfio_vectors_disarm(struct vfio_device *dev, uint32_t index)
 	irq->in_force = 0;
 	for (unsigned i = 0; i < irq->vectors_count; i++) {
 		if (irq->vectors[i].armed)
-			vfio_irq_drain(irq->vectors[i].eventfd);
+			irq_eventfd_drain(irq->vectors[i].eventfd);
 		irq->vectors[i].armed = false;
 	}
 }
@@ -357,11 +296,13 @@ static void probe_msix(struct vfio_device *dev, const uint8_t *raw)
 	if (count > irq->counts[VFIO_PCI_MSIX_IRQ_INDEX])
 		count = irq->counts[VFIO_PCI_MSIX_IRQ_INDEX];
 	irq->msix_cap = (uint8_t)cap;
-	irq->msix_vectors = count;
-	irq->msix_bar = table & PCI_MSIX_TABLE_BIR;
-	irq->msix_offset = table & PCI_MSIX_TABLE_OFFSET;
-	irq->pba_bar = pba & PCI_MSIX_PBA_BIR;
-	irq->pba_offset = pba & PCI_MSIX_PBA_OFFSET;
+	irq->msix = (struct pci_msix_table){
+		.vectors = count,
+		.bar = table & PCI_MSIX_TABLE_BIR,
+		.offset = table & PCI_MSIX_TABLE_OFFSET,
+		.pba_bar = pba & PCI_MSIX_PBA_BIR,
+		.pba_offset = pba & PCI_MSIX_PBA_OFFSET,
+	};
 }
 
 void vfio_irq_keep(struct vfio_device *dev, bool msi, bool msix)
@@ -371,9 +312,9 @@ void vfio_irq_keep(struct vfio_device *dev, bool msi, bool msix)
 	if (!msi)
 		irq->msi_cap = irq->msi_vectors = 0;
 	if (!msix)
-		irq->msix_cap = irq->msix_vectors = 0;
+		irq->msix_cap = irq->msix.vectors = 0;
 	irq->vectors_count =
-		irq->msix_vectors > irq->msi_vectors ? irq->msix_vectors : irq->msi_vectors;
+		irq->msix.vectors > irq->msi_vectors ? irq->msix.vectors : irq->msi_vectors;
 }
 
 static int allocate_vectors(struct vfio_device *dev)
@@ -384,12 +325,10 @@ static int allocate_vectors(struct vfio_device *dev)
 	if (!irq->vectors_count)
 		return 0;
 	irq->vectors = calloc(irq->vectors_count, sizeof(*irq->vectors));
-	irq->msix_table = calloc(irq->vectors_count, PCI_MSIX_ENTRY_SIZE);
-	if (!irq->vectors || !irq->msix_table)
+	if (!irq->vectors || pci_msix_table_alloc(&irq->msix))
 		return report(-ENOMEM, "no memory for the interrupts of %s", dev->function.name);
 	for (unsigned i = 0; i < irq->vectors_count; i++)
 		irq->vectors[i].eventfd = -1;
-	vfio_msix_reset_table(dev);
 	return 0;
 }
 
@@ -428,7 +367,7 @@ void vfio_irq_detach(struct vfio_device *dev)
 	if (irq->gsis_allocated)
 		irq_routes_free(dev->routes, irq->first_gsi, irq->vectors_count);
 	irq->gsis_allocated = false;
-	vfio_msix_reset_table(dev);
+	pci_msix_table_reset(&irq->msix);
 }
 
 void vfio_irq_release(struct vfio_device *dev)
@@ -439,8 +378,7 @@ void vfio_irq_release(struct vfio_device *dev)
 		if (irq->vectors[i].eventfd >= 0)
 			close(irq->vectors[i].eventfd);
 	free(irq->vectors);
-	free(irq->msix_table);
+	pci_msix_table_free(&irq->msix);
 	irq->vectors = NULL;
-	irq->msix_table = NULL;
 	irq->vectors_count = 0;
 }

@@ -10,8 +10,6 @@
 
 #include "device.h"
 
-#define VFIO_VECTORS_MAX 2048 /* of an MSI-X table (PCIe 5.0, 7.7.2.2) */
-
 /*
  * VFIO_DEVICE_SET_IRQS with eventfds for [start, start + count). action: VFIO_IRQ_SET_ACTION_*. Returns 0, -errno, or
  * how many vectors the host has where it has fewer.
@@ -20,11 +18,6 @@ int vfio_irq_set_eventfds(struct vfio_device *dev, uint32_t index, uint32_t acti
 			  uint32_t count, const int32_t *fds);
 /* Takes the whole index out of force on the host. */
 void vfio_irq_disable(struct vfio_device *dev, uint32_t index);
-
-/* A non-blocking eventfd; makes room in the process's fd table where it is full. -errno. */
-int vfio_irq_eventfd(void);
-/* Takes what the eventfd has counted. */
-void vfio_irq_drain(int fd);
 
 /* Whether MSIs can be delivered, with a GSI for each vector; what stands in the way was reported. */
 bool vfio_vectors_ready(struct vfio_device *dev);
@@ -44,12 +37,8 @@ void vfio_vectors_complain(struct vfio_device *dev, int err, unsigned wanted);
 void vfio_msix_enter(struct vfio_device *dev);
 void vfio_msix_leave(struct vfio_device *dev);
 void vfio_msix_update(struct vfio_device *dev);
-/* The guest's table as a reset leaves it: every entry masked, no message. */
-void vfio_msix_reset_table(struct vfio_device *dev);
 
 /* The message the guest has given a vector. */
-void vfio_msix_message(const struct vfio_device *dev, unsigned vector, uint64_t *address,
-		       uint32_t *data);
 void vfio_msi_message(const struct vfio_device *dev, unsigned vector, uint64_t *address,
 		      uint32_t *data);
 

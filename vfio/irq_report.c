@@ -79,7 +79,7 @@ static void note_message(struct vfio_device *dev, unsigned row,
 		.direct = noted->direct,
 	};
 	if (noted->mode == VFIO_IRQ_MSIX)
-		vfio_msix_message(dev, row, &noted->address, &noted->data);
+		pci_msix_table_message(&dev->irq.msix, row, &noted->address, &noted->data);
 	else if (noted->mode == VFIO_IRQ_MSI)
 		vfio_msi_message(dev, row, &noted->address, &noted->data);
 }

@@ -132,17 +132,18 @@ static unsigned find_holes(const struct vfio_device *dev, unsigned bar, struct s
 {
 	const struct vfio_irq *irq = &dev->irq;
 	unsigned count = 0;
+	const struct pci_msix_table *msix = &irq->msix;
 	uint64_t end;
 
 	if (!irq->msix_cap)
 		return 0;
-	if (bar == irq->msix_bar) {
-		end = irq->msix_offset + (uint64_t)irq->msix_vectors * PCI_MSIX_ENTRY_SIZE;
-		holes[count++] = (struct span){ page_down(irq->msix_offset), page_up(end) };
+	if (bar == msix->bar) {
+		end = msix->offset + pci_msix_table_size(msix);
+		holes[count++] = (struct span){ page_down(msix->offset), page_up(end) };
 	}
-	if (bar == irq->pba_bar) {
-		end = irq->pba_offset + (irq->msix_vectors + 63ULL) / 64 * 8;
-		holes[count++] = (struct span){ page_down(irq->pba_offset), page_up(end) };
+	if (bar == msix->pba_bar) {
+		end = msix->pba_offset + pci_msix_pba_size(msix);
+		holes[count++] = (struct span){ page_down(msix->pba_offset), page_up(end) };
 	}
 	return count;
 }
@@ -208,8 +209,8 @@ static void check_msix(struct vfio_device *dev)
 	struct vfio_irq *irq = &dev->irq;
 
 	if (!irq->msix_cap ||
-	    (fits(dev, irq->msix_bar, irq->msix_offset, irq->msix_vectors * PCI_MSIX_ENTRY_SIZE) &&
-	     fits(dev, irq->pba_bar, irq->pba_offset, (irq->msix_vectors + 63ULL) / 64 * 8)))
+	    (fits(dev, irq->msix.bar, irq->msix.offset, pci_msix_table_size(&irq->msix)) &&
+	     fits(dev, irq->msix.pba_bar, irq->msix.pba_offset, pci_msix_pba_size(&irq->msix))))
 		return;
 	report_warning("%s: its MSI-X table or PBA lies outside of its BARs: MSI-X is hidden",
 		       dev->function.name);

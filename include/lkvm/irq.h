@@ -82,4 +82,11 @@ int irq_routes_attach(struct irq_routes *routes, uint32_t gsi, int trigger_fd, i
 /* Detaches; a GSI that is not attached is ignored. */
 void irq_routes_detach(struct irq_routes *routes, uint32_t gsi, int trigger_fd);
 
+/* A non-blocking eventfd for an irqfd; makes room in the process's fd table where it is full. -errno, unreported. */
+int irq_eventfd(void);
+/* Takes what the eventfd has counted; -1 is ignored. */
+void irq_eventfd_drain(int fd);
+/* Bit n: fds[n] has counted something; -1 never has. count: up to 64. */
+uint64_t irq_eventfds_counted(const int *fds, unsigned count);
+
 #endif
