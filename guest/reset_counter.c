@@ -22,6 +22,7 @@ static void arm_msix(const struct pci_function *function, uint64_t doorbell)
 	uint64_t control = pci_config(function->devfn, cap + MSIX_CONTROL);
 	uint32_t where = read32(pci_config(function->devfn, cap + MSIX_TABLE));
 	unsigned vectors = (read16(control) & 0x7ffU) + 1;
+	bool clear = true;
 
 	if (!cap || (where & 7) > 5)
 		return;
@@ -30,12 +31,14 @@ static void arm_msix(const struct pci_function *function, uint64_t doorbell)
 	for (unsigned vector = 0; vector < vectors; vector++) {
 		uint64_t entry = function->bar[where & 7].address + (where & ~7U) + 16 * vector;
 
+		clear &= !read64(entry) && !read32(entry + 8) && read32(entry + 12) == 1;
 		its_map_event(function->devfn, vector, vector);
 		write32(entry, (uint32_t)doorbell);
 		write32(entry + 4, (uint32_t)(doorbell >> 32));
 		write32(entry + 8, vector);
 		write32(entry + 12, 0);
 	}
+	check(clear, "vectors are masked, and without a message");
 	write16(control, MSIX_ENABLE);
 }
 
