@@ -38,7 +38,7 @@ static uint32_t query(unsigned offset)
 
 static bool finished(void)
 {
-	bool ready = wait_until(read32(block) & STATUS_READY, 2000);
+	bool ready = wait_until(read32(block) & STATUS_READY, 20000);
 	uint32_t status = read32(block);
 
 	command(block, CMD_CLEAR_STATUS);
@@ -56,7 +56,7 @@ static bool program(uint64_t addr, uint32_t value)
 static bool program_buffer(uint64_t addr)
 {
 	command(addr, CMD_BUFFER);
-	if (!wait_until(read32(addr) & STATUS_READY, 2000))
+	if (!wait_until(read32(addr) & STATUS_READY, 20000))
 		return false;
 	write32(addr, BOTH(15)); /* words - 1 */
 	for (uint32_t i = 0; i < 16; i++)

@@ -67,7 +67,7 @@ static void edu_msi(unsigned devfn)
 	write16(pci_config(devfn, cap + MSI_CONTROL), control | MSI_ENABLE);
 	for (n = 0; n < MSIS; n++) {
 		write32(edu + EDU_IRQ_RAISE, 1);
-		if (!wait_until(gic_lpis_taken[devfn] == n + 1, 1000))
+		if (!wait_until(gic_lpis_taken[devfn] == n + 1, 20000))
 			break;
 		write32(edu + EDU_IRQ_ACK, 1);
 	}
@@ -96,7 +96,7 @@ static void edu_intx(unsigned devfn)
 		gic_enable_spi(spi);
 	for (n = 0; n < INTXS; n++) {
 		write32(edu + EDU_IRQ_RAISE, 1);
-		if (!wait_until(spis_taken() == n + 1, 1000))
+		if (!wait_until(spis_taken() == n + 1, 20000))
 			break;
 	}
 	check(n == INTXS, "edu: INTx %u of %u times on SPI %u", n, INTXS, edu_spi);
@@ -104,7 +104,7 @@ static void edu_intx(unsigned devfn)
 	write32(edu + EDU_IRQ_RAISE, 1);
 	check(!wait_until(spis_taken() != n, 200), "edu: INTx is silent while disabled");
 	write16(command, enabled);
-	check(wait_until(spis_taken() == n + 1, 1000), "edu: INTx comes when enabled again");
+	check(wait_until(spis_taken() == n + 1, 20000), "edu: INTx comes when enabled again");
 }
 
 static bool edu_dma(uint64_t source, uint64_t destination, uint32_t count, uint32_t flags)
@@ -113,7 +113,7 @@ static bool edu_dma(uint64_t source, uint64_t destination, uint32_t count, uint3
 	write64(edu + EDU_DMA_DESTINATION, destination);
 	write64(edu + EDU_DMA_COUNT, count);
 	write64(edu + EDU_DMA_COMMAND, EDU_DMA_RUN | flags);
-	return wait_until(!(read64(edu + EDU_DMA_COMMAND) & EDU_DMA_RUN), 5000);
+	return wait_until(!(read64(edu + EDU_DMA_COMMAND) & EDU_DMA_RUN), 20000);
 }
 
 static void edu_copy(void)
@@ -141,7 +141,7 @@ static void test_edu(unsigned devfn)
 	write32(edu + EDU_LIVENESS, 0x12345678);
 	check(read32(edu + EDU_LIVENESS) == ~0x12345678U, "edu is alive");
 	write32(edu + EDU_FACTORIAL, 10);
-	check(wait_until(!(read32(edu + EDU_STATUS) & 1), 1000) &&
+	check(wait_until(!(read32(edu + EDU_STATUS) & 1), 20000) &&
 		      read32(edu + EDU_FACTORIAL) == 3628800,
 	      "edu: 10! = 3628800");
 	edu_msi(devfn);
@@ -236,7 +236,7 @@ static void nic_masking(void)
 	check(!wait_until(*taken != before, 200), "e1000e: a masked vector is silent");
 	check(nic_pending(1), "e1000e: a masked vector is pending");
 	nic_mask(1, false);
-	check(wait_until(*taken > before, 1000), "e1000e: it comes when unmasked");
+	check(wait_until(*taken > before, 20000), "e1000e: it comes when unmasked");
 	check(!nic_pending(1), "e1000e: and is pending no more");
 
 	nic_quiet();
@@ -246,7 +246,7 @@ static void nic_masking(void)
 	check(!wait_until(*taken != before, 200), "e1000e: silent while all are masked");
 	check(nic_pending(1), "e1000e: pending while all are masked");
 	write16(nic_control, MSIX_ENABLE);
-	check(wait_until(*taken > before, 1000), "e1000e: comes when all are unmasked");
+	check(wait_until(*taken > before, 20000), "e1000e: comes when all are unmasked");
 }
 
 /* The guest leads a vector to another event while it is masked (PCIe 5.0, 6.1.4.2). */
@@ -259,7 +259,7 @@ static void nic_moving(void)
 	gic_lpis_taken[nic_lpi] = 0;
 	gic_lpis_taken[nic_lpi + 4] = 0;
 	nic_raise(0);
-	check(wait_until(gic_lpis_taken[nic_lpi + 4], 1000) && !gic_lpis_taken[nic_lpi],
+	check(wait_until(gic_lpis_taken[nic_lpi + 4], 20000) && !gic_lpis_taken[nic_lpi],
 	      "e1000e: a vector follows its event");
 }
 
@@ -272,14 +272,14 @@ static void test_e1000e(unsigned devfn)
 	for (unsigned vector = 0; vector < E1000_VECTORS; vector++) {
 		nic_quiet();
 		nic_raise(vector);
-		check(wait_until(gic_lpis_taken[nic_lpi + vector], 1000),
+		check(wait_until(gic_lpis_taken[nic_lpi + vector], 20000),
 		      "e1000e: vector %u arrives", vector);
 	}
 	for (n = 0; n < MSIXS; n++) {
 		unsigned before = gic_lpis_taken[nic_lpi];
 
 		nic_raise(0);
-		if (!wait_until(gic_lpis_taken[nic_lpi] != before, 1000))
+		if (!wait_until(gic_lpis_taken[nic_lpi] != before, 20000))
 			break;
 	}
 	check(n == MSIXS, "e1000e: %u of %u MSI-X interrupts arrive", n, MSIXS);

@@ -34,10 +34,10 @@ static void visit(unsigned cpu, const char *when)
 
 	hello_from = 0;
 	on = cpu_on(mpidr);
-	check(on == 0 && wait_until(hello_from == mpidr + 1, 5000), "vCPU %u says hello %s", cpu,
+	check(on == 0 && wait_until(hello_from == mpidr + 1, 30000), "vCPU %u says hello %s", cpu,
 	      when);
-	check(wait_until(affinity_info(mpidr) == PSCI_AFFINITY_OFF, 5000), "vCPU %u is off %s", cpu,
-	      when);
+	check(wait_until(affinity_info(mpidr) == PSCI_AFFINITY_OFF, 30000), "vCPU %u is off %s",
+	      cpu, when);
 }
 
 static void bad_calls(void)

@@ -53,7 +53,7 @@ void guest_main(const void *fdt)
 	check(status_b & STATUS_B_24_HOUR, "24 hours");
 	check(!(status_b & STATUS_B_BINARY), "BCD");
 	check(rtc_read(STATUS_D) & STATUS_D_VALID, "the time is valid");
-	check(wait_until(!(rtc_read(STATUS_A) & STATUS_A_UIP), 2000), "an update ends");
+	check(wait_until(!(rtc_read(STATUS_A) & STATUS_A_UIP), 20000), "an update ends");
 	print_time();
 	write8(RTC_BASE, 0x40);
 	write8(RTC_BASE + 1, 0x5a);

@@ -120,10 +120,14 @@ rebind() {
 }
 
 # --- lkvm and its guests ---
+# What should take a second may take so many where the machine is slow or busy: all waiting ends as soon
+# as what it waits for has come.
+patience=6
+
 guest=${GUEST:-/guest}
 guest_log=${BED_LOG:-/dev/bed-guest}
 
-# run_lkvm NAME SECONDS ARGUMENT...: run lkvm to its end or for so long. Then $status is its exit
+# run_lkvm NAME SECONDS ARGUMENT...: run lkvm to its end or (with patience) for so long. Then $status is its exit
 # status (137 when it had to be killed), $out a file with all it and its guest printed, which is also
 # kept in the run's log.
 run_lkvm() {
@@ -132,7 +136,7 @@ run_lkvm() {
 	shift 2
 	out=$tmp/$(echo "$run_name" | tr -c 'a-zA-Z0-9.\n' _).out
 	run_start=$(cut -d ' ' -f 1 /proc/uptime)
-	timeout -s KILL "$run_limit" lkvm "$@" >"$out" 2>&1 </dev/null
+	timeout -s KILL $((run_limit * patience)) lkvm "$@" >"$out" 2>&1 </dev/null
 	status=$?
 	run_end=$(cut -d ' ' -f 1 /proc/uptime)
 	{
@@ -179,13 +183,28 @@ start_lkvm() {
 	run_name=$1
 	shift
 	out=$tmp/$(echo "$run_name" | tr -c 'a-zA-Z0-9.\n' _).out
-	lkvm "$@" >"$out" 2>&1 </dev/null &
+	lkvm "$@" >"$out" 2>&1 <"${keys:-/dev/null}" &
 	pid=$!
 }
 
-# wait_for SECONDS COMMAND...: try the command until it succeeds.
+# start_held NAME ARGUMENT...: start_lkvm; where its Linux guest calls do_wait it waits for let_go.
+start_held() {
+	keys=$tmp/keys.fifo
+	rm -f "$keys"
+	mkfifo "$keys"
+	start_lkvm "$@"
+	exec 4>"$keys"
+	keys=
+}
+
+let_go() {
+	echo >&4
+	exec 4>&-
+}
+
+# wait_for SECONDS COMMAND...: try the command until it succeeds, with patience.
 wait_for() {
-	wait_left=$(($1 * 10))
+	wait_left=$(($1 * 10 * patience))
 	shift
 	until "$@"; do
 		[ "$wait_left" -gt 0 ] || return 1
@@ -197,6 +216,15 @@ wait_for() {
 # wait_for_output SECONDS EXTENDED-REGEXP: until the last started lkvm has printed a match.
 wait_for_output() {
 	wait_for "$1" grep -Eq -- "$2" "$out"
+}
+
+# load_doorbell_modules: VFIO as kernel/ builds it (put into /bed) in place of the host's own.
+load_doorbell_modules() {
+	rmmod vfio_pci vfio_pci_core vfio_iommu_type1 vfio || return
+	[ ! -e /sys/module/vfio_virqfd ] || rmmod vfio_virqfd || return
+	for module in vfio vfio_iommu_type1 vfio_virqfd vfio-pci-core vfio-pci; do
+		[ ! -e "$module.ko" ] || insmod "./$module.ko" || return
+	done
 }
 
 # wait_lkvm SECONDS: the started lkvm ends by itself: $status; 124 and killed if it does not.
@@ -240,11 +268,13 @@ host_irqs() {
 }
 
 # Errors and warnings the host's kernel has printed since boot, but for what a slow host prints (it is
-# emulated) and what it says about its own device tree.
+# emulated), what it says about its own device tree, and that modules of kernel/ are not its own.
 host_complaints() {
 	dmesg -r | awk -F '[<>]' '$2 % 8 <= 4' |
 		grep -v -e 'Memory resource size exceeds max' -e 'hrtimer: interrupt took' \
-			-e 'Unable to detect cache hierarchy' -e 'clocksource' -e 'rcu: INFO' -e 'sched: DL replenish lagged'
+			-e 'Unable to detect cache hierarchy' -e 'clocksource' -e 'rcu: ' \
+			-e 'rcu_preempt' -e 'sched: DL replenish lagged' -e 'perf: interrupt took too long' \
+			-e 'loading out-of-tree module taints kernel'
 }
 
 # as_user COMMAND...: run it as a user without any privilege.

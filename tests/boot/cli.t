@@ -15,7 +15,7 @@ fails() {
 	message=$2
 	shift 2
 	out=$tmp/out
-	timeout -s KILL 10 lkvm run "$@" >"$out" 2>&1 </dev/null
+	timeout -s KILL 60 lkvm run "$@" >"$out" 2>&1 </dev/null
 	status=$?
 	shown=$(echo "$*" | cut -c 1-60)
 	if [ "$status" = "$wanted" ] && [ "$(wc -l <"$out")" = 1 ] &&

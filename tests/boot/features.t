@@ -56,9 +56,14 @@ like "$(cat "$out")" 'AArch32' "and has printed its line"
 
 # One vCPU's thread on CPU 2, all others on CPU 1 and 3.
 start_lkvm affinity run -c 3 -m 64M --vcpu-affinity 1,3 --vcpu-affinity 1=2 "$guest/hang.bin"
-wait_for 10 sh -c "[ \$(ls /proc/$pid/task | wc -l) = 4 ]"
-is "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/"$pid"/task/*/status | tr '\n' ' ')" "0-3 1,3 2 1,3 " \
-	"vCPUs run where --vcpu-affinity says"
+wait_for_output 10 '^hang'
+allowed() {
+	ls "/proc/$pid/task" | sort -n | while read -r task; do
+		sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$pid/task/$task/status"
+	done | tr '\n' ' '
+}
+wait_for 10 eval '[ "$(allowed)" = "0-3 1,3 2 1,3 " ]'
+is "$(allowed)" "0-3 1,3 2 1,3 " "vCPUs run where --vcpu-affinity says"
 kill "$pid"
 wait_lkvm 2
 run_lkvm "affinity nowhere" 20 run -c 1 -m 64M --vcpu-affinity 63 "$guest/poweroff.bin"

@@ -14,14 +14,14 @@ like "$(dmesg)" 'GICv4 support enabled' "the host delivers MSIs directly"
 guest_script <<'SCRIPT'
 do_ping 20
 do_irq_count
-echo "guest: waits"
-sleep 3
+do_wait
 SCRIPT
-start_lkvm gicv4 run -k "$guest/Image" -i "$initrd" -c 1 -m 512M \
+start_held gicv4 run -k "$guest/Image" -i "$initrd" -c 1 -m 512M \
 	-p "console=ttyS0 quiet mods=e1000e" --vfio-pci "$nic"
 check "a guest with a network card comes up" wait_for_output 90 'guest: waits'
 is "$(host_irqs "$nic")" 0 "the host has taken none of its interrupts"
 check "the host has vectors for it" grep -q "vfio-msix.*$nic" /proc/interrupts
+let_go
 wait_lkvm 20
 is "$status" 0 "the guest powers off"
 is "$(guest_says ping)" 20 "twenty pings are answered"

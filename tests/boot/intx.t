@@ -19,11 +19,11 @@ like "$(guest_says irq)" 'Level' "its interrupt is a line"
 
 guest_script <<'SCRIPT'
 do_net eth0
-say first "$(ping -c 5 -i 0.1 -W 2 10.0.2.2 | grep -c 'bytes from')"
+say first "$(ping -c 5 -i 0.1 -W 20 10.0.2.2 | grep -c 'bytes from')"
 ip addr flush dev eth0
 ip link set eth0 down
 do_net eth1
-say second "$(ping -c 5 -i 0.1 -W 2 10.0.2.2 | grep -c 'bytes from')"
+say second "$(ping -c 5 -i 0.1 -W 20 10.0.2.2 | grep -c 'bytes from')"
 SCRIPT
 run_lkvm both 90 run -k "$guest/Image" -i "$initrd" -c 2 -m 512M \
 	-p "console=ttyS0 quiet mods=e1000,8139cp" --vfio-pci "$e1000" --vfio-pci "$rtl"

@@ -44,16 +44,16 @@ do_nvme_read 1
 do_ping 10
 do_pci
 do_irqs
-echo "guest: waits"
-sleep 3
+do_wait
 SCRIPT
-start_lkvm both run -k "$guest/Image" -i "$initrd" -c 2 -m 512M \
+start_held both run -k "$guest/Image" -i "$initrd" -c 2 -m 512M \
 	-p "console=ttyS0 quiet mods=nvme,e1000e" --vfio-pci "$nvme" --vfio-pci "$nic"
 check "a guest with both comes up" wait_for_output 60 'guest: waits'
 check "the disk's interrupts go through the host ($(host_irqs "$nvme"))" \
 	test "$(host_irqs "$nvme")" -gt 5
 check "the network card's interrupts go through the host ($(host_irqs "$nic"))" \
 	test "$(host_irqs "$nic")" -gt 10
+let_go
 wait_lkvm 20
 is "$status" 0 "and powers off"
 is "$(guest_says ping)" 10 "with both, ten pings are answered"
@@ -66,7 +66,7 @@ is "$(guest_says ping)" 3 "works there"
 
 # A Linux that writes into its disk, reboots in the same process, and finds that again.
 guest_script <<'SCRIPT'
-wait_for 10 test -b /dev/nvme0n1
+wait_for 60 test -b /dev/nvme0n1
 do_ping 3
 if [ "$(dd if=/dev/nvme0n1 bs=1M skip=8 count=1 2>/dev/null | head -c 5)" = again ]; then
 	say boot second

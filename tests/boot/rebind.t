@@ -23,30 +23,33 @@ done
 is "$failed" "" "a device goes to a guest and back to the host 20 times"
 ip link set eth0 up
 ip addr add 10.0.2.15/24 dev eth0
-check "the host's driver works with it afterwards" ping -c 3 -W 2 10.0.2.2
+wait_for 10 grep -q 1 /sys/class/net/eth0/carrier
+check "the host's driver works with it afterwards" ping -c 3 -W 20 10.0.2.2
 ip link set eth0 down
 
 bind "$nic"
 bind "$nvme"
 guest_script <<'SCRIPT'
-echo "guest: waits"
-wait_for 60 test -e /never &
 do_ping 20
-do_nvme_read 16
-sleep 4
+do_wait
 SCRIPT
-start_lkvm one run -k "$guest/Image" -i "$initrd" -c 1 -m 512M -p "console=ttyS0 quiet mods=e1000e" \
+start_held one run -k "$guest/Image" -i "$initrd" -c 1 -m 512M -p "console=ttyS0 quiet mods=e1000e" \
 	--vfio-pci "$nic"
 one=$pid
 one_out=$out
+guest_script <<'SCRIPT'
+do_nvme_read 16
+SCRIPT
 start_lkvm two run -k "$guest/Image" -i "$initrd" -c 1 -m 512M -p "console=ttyS0 quiet mods=nvme" \
 	--vfio-pci "$nvme"
 check "the second of two guests is up" wait_for_output 90 'guest: nvme-read'
-check "while the first one is, too" kill -0 "$one"
+check "while the first one is, too" grep -q '^State:.[RSD]' "/proc/$one/status"
 wait_lkvm 60
 is "$status:$(guest_says nvme-read)" "0:$NVME_SUM" "the one with the disk has read it"
 pid=$one
 out=$one_out
+check "so it is when that has ended" wait_for_output 60 'guest: waits'
+let_go
 wait_lkvm 60
 is "$status:$(guest_says ping)" 0:20 "the one with the network card has its pings"
 
