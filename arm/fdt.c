@@ -216,6 +216,21 @@ static void flash_node(struct tree *tree)
 	tree_end(tree);
 }
 
+/* What the driver hands to the device is RAM that the host's caches know. */
+static void virtio_nodes(struct tree *tree)
+{
+	for (size_t n = 0; n < tree->config->virtio_count; n++) {
+		const struct fdt_virtio *virtio = &tree->config->virtio[n];
+
+		tree_begin_at(tree, "virtio", virtio->base);
+		tree_string(tree, "compatible", "virtio,mmio");
+		TREE_CELLS64(tree, "reg", virtio->base, MAP_VIRTIO_STRIDE);
+		TREE_CELLS(tree, "interrupts", GIC_SPI, virtio->line, IRQ_LEVEL_HIGH);
+		tree_empty(tree, "dma-coherent");
+		tree_end(tree);
+	}
+}
+
 static void root_node(struct tree *tree)
 {
 	tree_begin(tree, "");
@@ -236,6 +251,7 @@ static void root_node(struct tree *tree)
 	rtc_node(tree);
 	pvpanic_node(tree);
 	flash_node(tree);
+	virtio_nodes(tree);
 	fdt_pci_node(tree);
 	tree_end(tree);
 }

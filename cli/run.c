@@ -7,6 +7,7 @@
 #include <string.h>
 #include <lkvm/report.h>
 #include "run.h"
+#include "run_devices.h"
 
 #define FIELD(member) offsetof(struct run_options, member)
 
@@ -37,6 +38,10 @@ static const struct cli_option run_options[] = {
 	{ 0, "msi-doorbell", "auto|kernel|IOVA",
 	  "Where devices write their MSIs to, behind the host's IOMMU (auto)", run_take_doorbell,
 	  0 },
+	{ 0, "virtio-transport", "pci|pci-legacy|mmio|mmio-legacy",
+	  "How the guest reaches its virtio devices (pci)", run_take_virtio_transport, 0 },
+	{ 0, "rng", NULL, "Give the guest a source of random numbers", cli_take_true,
+	  FIELD(machine.virtio.rng) },
 	{ 0, "irq-report", "FILE",
 	  "Write how devices' interrupts reach the guest: at the end, on SIGUSR1", cli_take_string,
 	  FIELD(machine.irq_report) },

@@ -7,12 +7,14 @@
 #include <string.h>
 #include <lkvm/report.h>
 #include "run.h"
+#include "run_devices.h"
 
 #define SVE_VL_STEP 128
 #define SVE_VL_MAX  2048
 
 void run_options_free(struct run_options *options)
 {
+	run_devices_free(options);
 	free(options->vfio);
 	free(options->affinity);
 	free(options->console);

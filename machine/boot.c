@@ -108,6 +108,21 @@ static int dump_fdt(const char *path, const void *fdt, size_t size)
 	return err ? report(err, "cannot write the device tree to %s", path) : 0;
 }
 
+/* The virtio devices on the MMIO bus; the caller frees the list. */
+static struct fdt_virtio *list_virtio(const struct virtio *virtio, size_t *count)
+{
+	struct fdt_virtio *list, one;
+	unsigned n = 0;
+
+	while (virtio_mmio_device(virtio, n, &one.base, &one.line))
+		n++;
+	list = calloc(n + 1, sizeof(*list));
+	for (*count = 0; list && *count < n; ++*count)
+		virtio_mmio_device(virtio, (unsigned)*count, &list[*count].base,
+				   &list[*count].line);
+	return list;
+}
+
 static int make_fdt(struct machine *machine)
 {
 	struct fdt_config config = {
@@ -124,19 +139,23 @@ static int make_fdt(struct machine *machine)
 		.pci = &machine->pci,
 	};
 	void *fdt = guest_mem_range(&machine->ram, machine->layout.fdt, FDT_MAX_SIZE);
+	struct fdt_virtio *virtio = list_virtio(machine->virtio, &config.virtio_count);
 	char *bootargs = make_bootargs(&machine->config);
-	int size = -ENOMEM;
+	int size;
 
-	if (!bootargs)
-		return report(-ENOMEM, "cannot build the kernel's command line");
 	config.bootargs = bootargs;
-	if (getrandom(config.rng_seed, sizeof(config.rng_seed), 0) != sizeof(config.rng_seed) ||
-	    (!machine->config.kaslr_seed_given &&
-	     getrandom(&config.kaslr_seed, sizeof(config.kaslr_seed), 0) !=
-		     sizeof(config.kaslr_seed)))
+	config.virtio = virtio;
+	if (!bootargs || !virtio)
+		size = report(-ENOMEM, "cannot build the device tree");
+	else if (getrandom(config.rng_seed, sizeof(config.rng_seed), 0) !=
+			 sizeof(config.rng_seed) ||
+		 (!machine->config.kaslr_seed_given &&
+		  getrandom(&config.kaslr_seed, sizeof(config.kaslr_seed), 0) !=
+			  sizeof(config.kaslr_seed)))
 		size = report(-EIO, "cannot get random numbers for the guest's seeds");
 	else
 		size = fdt_build(&config, fdt, FDT_MAX_SIZE);
+	free(virtio);
 	free(bootargs);
 	if (size >= 0 && machine->config.dump_dtb)
 		return dump_fdt(machine->config.dump_dtb, fdt, (size_t)size);
@@ -173,13 +192,14 @@ static int connect_devices(struct machine *machine)
 		if (err)
 			return err;
 	}
-	if (!machine->vfio)
-		return 0;
 	err = pci_bus_assign(&machine->pci);
-	if (!err)
+	if (err)
+		return err;
+	err = virtio_attach(machine->virtio, &machine->vm, &machine->routes, &machine->gic.base);
+	machine->attached = !err;
+	if (!err && machine->vfio)
 		err = vfio_attach(machine->vfio, &machine->vm, &machine->routes,
 				  &machine->gic.base);
-	machine->attached = !err;
 	return err;
 }
 
@@ -213,8 +233,10 @@ int machine_boot(struct machine *machine)
 
 void machine_unboot(struct machine *machine)
 {
-	if (machine->attached)
+	if (machine->attached && machine->vfio)
 		vfio_detach(machine->vfio);
+	if (machine->attached)
+		virtio_detach(machine->virtio);
 	machine->attached = false;
 	if (machine->config.flash)
 		flash_detach(&machine->flash);

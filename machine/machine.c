@@ -38,6 +38,9 @@ static int make_memory(struct machine *machine)
 	if (config->vfio_count)
 		err = vfio_create(&machine->vfio, config->vfio, config->vfio_count, &machine->loop);
 	if (!err)
+		err = virtio_create(&machine->virtio, &machine->config.virtio, &machine->loop,
+				    &machine->ram);
+	if (!err)
 		err = guest_mem_create(&machine->ram, &ram);
 	if (!err && machine->vfio) {
 		vfio_want_doorbell(machine->vfio, &config->msi_doorbell,
@@ -55,7 +58,31 @@ static int make_memory(struct machine *machine)
 	return 0;
 }
 
-static int make_pci(struct machine *machine)
+/* Virtio devices come first on the bus, but not where a passed-through one is wanted. */
+static void speak_for_slots(struct machine *machine)
+{
+	for (size_t i = 0; i < machine->config.vfio_count; i++)
+		if (machine->config.vfio[i].guest_devfn >= 0)
+			machine->pci.spoken_for |= 1u << (machine->config.vfio[i].guest_devfn >> 3);
+}
+
+static int assign_lines(struct machine *machine)
+{
+	uint32_t first = SPI_DEVICE_BASE;
+	int lines;
+
+	first += virtio_assign_lines(machine->virtio, first);
+	if (first > SPI_LIMIT)
+		return refuse(-ENOSPC, "%u virtio devices are more than there are wired interrupts",
+			      first - SPI_DEVICE_BASE);
+	lines = pci_bus_assign_lines(&machine->pci, first, SPI_LIMIT);
+	if (lines < 0)
+		return lines;
+	machine->lines = first + (uint32_t)lines;
+	return 0;
+}
+
+static int make_buses(struct machine *machine)
 {
 	uint64_t ram_end = machine->config.ram_base + machine->config.ram_size;
 	uint64_t mem64 = (ram_end + SZ_4G - 1) & ~(SZ_4G - 1);
@@ -66,19 +93,17 @@ static int make_pci(struct machine *machine)
 		.mem32 = { MAP_PCI_MEM_BASE, MAP_PCI_MEM_SIZE },
 		.mem64 = { mem64, end > mem64 ? end - mem64 : 0 },
 	};
-	int lines, err = pci_bus_create(&machine->pci, &machine->mmio, &layout);
+	int err = pci_bus_create(&machine->pci, &machine->mmio, &layout);
 
+	if (err)
+		return err;
+	speak_for_slots(machine);
+	err = virtio_add_to_bus(machine->virtio, &machine->pci, &machine->mmio);
 	if (!err && machine->vfio)
 		err = vfio_add_to_bus(machine->vfio, &machine->pci);
 	if (!err && machine->vfio && machine->config.irq_report)
 		err = vfio_irq_report_prepare(machine->vfio);
-	if (err)
-		return err;
-	lines = pci_bus_assign_lines(&machine->pci, SPI_PCI_BASE, SPI_LIMIT);
-	if (lines < 0)
-		return lines;
-	machine->lines = SPI_PCI_BASE + (uint32_t)lines;
-	return 0;
+	return err ? err : assign_lines(machine);
 }
 
 static int make_uarts(struct machine *machine)
@@ -135,6 +160,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!new)
 		return report(-ENOMEM, "cannot create a machine");
 	new->config = *config;
+	new->config.virtio.assigned = config->vfio_count;
 	new->host.fd = new->vm.fd = new->loop.epoll_fd = new->loop.wake.fd = -1;
 	new->kernel.file.fd = new->initrd.fd = -1;
 	for (unsigned n = 0; n < MAP_UARTS; n++)
@@ -151,7 +177,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	if (!err)
 		err = make_memory(new);
 	if (!err)
-		err = make_pci(new);
+		err = make_buses(new);
 	if (!err)
 		err = make_board(new);
 	if (!err)
@@ -174,6 +200,7 @@ void machine_destroy(struct machine *machine)
 		uart_destroy(&machine->uarts[n]);
 	consoles_close(machine);
 	pci_bus_destroy(&machine->pci);
+	virtio_destroy(machine->virtio);
 	vfio_destroy(machine->vfio);
 	if (machine->pvtime)
 		munmap(machine->pvtime, MAP_PVTIME_SIZE);

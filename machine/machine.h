@@ -18,6 +18,7 @@
 #include <lkvm/uart.h>
 #include <lkvm/vcpu.h>
 #include <lkvm/vfio.h>
+#include <lkvm/virtio.h>
 #include <lkvm/vm.h>
 
 /* Where UART n's bytes come from and go to. */
@@ -58,6 +59,7 @@ struct machine {
 	void *pvtime; /* MAP_PVTIME_SIZE bytes, or NULL */
 	struct mmio_bus mmio;
 	struct pci_bus pci;
+	struct virtio *virtio;
 	struct vfio *vfio;
 	struct uart uarts[MAP_UARTS];
 	struct rtc rtc;

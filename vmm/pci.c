@@ -94,7 +94,7 @@ static bool slot_has_function(const struct pci_bus *bus, unsigned slot, unsigned
 static int free_slot(const struct pci_bus *bus)
 {
 	for (unsigned slot = 0; slot < PCI_FUNCTIONS / PCI_SLOT_SIZE; slot++)
-		if (!slot_has_function(bus, slot, 0))
+		if (!slot_has_function(bus, slot, 0) && !(bus->spoken_for & 1u << slot))
 			return PCI_DEVFN_OF(slot, 0);
 	return -ENOSPC;
 }

@@ -12,6 +12,12 @@
 
 #define FDT_RNG_SEED_SIZE 64
 
+/* A virtio device on the MMIO bus. */
+struct fdt_virtio {
+	uint64_t base;
+	uint32_t line;
+};
+
 /* Everything the tree says; all of it stays the caller's. */
 struct fdt_config {
 	const char *bootargs;
@@ -22,8 +28,10 @@ struct fdt_config {
 	const struct gic *gic;
 	uint64_t kaslr_seed;
 	uint8_t rng_seed[FDT_RNG_SEED_SIZE];
-	bool stdout_uart;          /* /chosen/stdout-path is UART 0 */
-	uint64_t flash_size;       /* bytes; 0: no flash */
+	bool stdout_uart;    /* /chosen/stdout-path is UART 0 */
+	uint64_t flash_size; /* bytes; 0: no flash */
+	const struct fdt_virtio *virtio;
+	size_t virtio_count;
 	const struct pci_bus *pci; /* NULL or without functions: no host bridge node */
 };
 

@@ -12,6 +12,7 @@
 #include <lkvm/run_end.h>
 #include <lkvm/vcpu.h>
 #include <lkvm/vfio.h>
+#include <lkvm/virtio.h>
 
 /* On which of the host's CPUs a vCPU's thread may run. */
 struct vcpu_affinity {
@@ -50,6 +51,7 @@ struct machine_config {
 	size_t vfio_count;
 	const char *irq_report; /* file for vfio_irq_report() at the end and on SIGUSR1, or NULL */
 	struct vfio_doorbell_choice msi_doorbell; /* of devices whose configuration does not say */
+	struct virtio_config virtio;              /* `assigned` is the machine's to say */
 };
 
 struct machine;

@@ -51,9 +51,9 @@
 #define MAP_RAM_BASE      0x80000000ULL
 
 /* Wired interrupts: SPI n is INTID 32 + n. */
-#define SPI_UART_BASE 0
-#define SPI_PCI_BASE  4
-#define SPI_LIMIT     988 /* SPIs of a GIC: INTIDs 32-1019 */
+#define SPI_UART_BASE   0
+#define SPI_DEVICE_BASE 4   /* virtio on MMIO, then PCI functions with an INTx pin */
+#define SPI_LIMIT       988 /* SPIs of a GIC: INTIDs 32-1019 */
 
 /* PPIs, as numbered in the FDT (INTID - 16). */
 #define PPI_TIMER_SECURE 13

@@ -89,6 +89,7 @@ struct pci_bus {
 	struct pci_layout layout;
 	struct mmio_region ecam;
 	struct pci_function *functions[PCI_FUNCTIONS];
+	uint32_t spoken_for;  /* bit n: nobody who asks for any slot gets slot n */
 	atomic_bool released; /* a BAR was unmapped: one that was blocked may have room now */
 };
 
@@ -112,7 +113,7 @@ void pci_function_destroy(struct pci_function *function);
 int pci_function_set_bar(struct pci_function *function, unsigned n, uint64_t size, uint32_t flags);
 
 /*
- * Puts a function at devfn, or, devfn < 0, at function 0 of the first free slot. Sets the multi-function bit of
+ * Puts a function at devfn, or, devfn < 0, at function 0 of the first slot that is free and not spoken for. Sets the multi-function bit of
  * function 0 where it has siblings. -EBUSY, -ENOSPC, -EINVAL (no such devfn), reported.
  */
 int pci_bus_add(struct pci_bus *bus, struct pci_function *function, int devfn);

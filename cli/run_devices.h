@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Options of virtio devices; run.c has the table. */
+#ifndef CLI_RUN_DEVICES_H
+#define CLI_RUN_DEVICES_H
+
+#include "run.h"
+
+int run_take_virtio_transport(void *target, const struct cli_option *option, const char *value);
+
+/* Frees what these takers allocated. */
+void run_devices_free(struct run_options *options);
+
+#endif

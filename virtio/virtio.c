@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* All of a machine's virtio devices, together. */
+#include <errno.h>
+#include <stdlib.h>
+#include <lkvm/memory_map.h>
+#include <lkvm/report.h>
+#include <lkvm/virtio.h>
+#include "device.h"
+#include "mmio.h"
+#include "pci.h"
+
+/* One device and what it hangs on: on one of the buses, once it is there. */
+struct placed_device {
+	struct virtio_device *vdev;
+	enum virtio_transport transport;
+	struct virtio_pci *pci;
+	struct virtio_mmio *mmio;
+};
+
+struct virtio {
+	const struct virtio_config *config;
+	struct virtio_env env;
+	struct placed_device *devices; /* in the order of the guest's buses */
+	size_t count;
+};
+
+/* --- creation: in the order that the guest finds them in --- */
+
+/* Takes what a kind's create() made, or hands its failure on. */
+static int add(struct virtio *virtio, int err, struct virtio_device *const *vdev)
+{
+	struct placed_device *grown;
+
+	if (err)
+		return err;
+	grown = reallocarray(virtio->devices, virtio->count + 1, sizeof(*grown));
+	if (!grown) {
+		report(-ENOMEM, "no memory for %s", (*vdev)->name);
+		(*vdev)->class->destroy(*vdev);
+		return -ENOMEM;
+	}
+	virtio->devices = grown;
+	grown[virtio->count++] = (struct placed_device){
+		.vdev = *vdev,
+		.transport = virtio->config->transport,
+	};
+	return 0;
+}
+
+static int create_devices(struct virtio *virtio)
+{
+	struct virtio_device *vdev = NULL;
+
+	return vdev ? add(virtio, 0, &vdev) : 0;
+}
+
+int virtio_create(struct virtio **virtio, const struct virtio_config *config, struct loop *loop,
+		  const struct guest_mem *ram)
+{
+	struct virtio *new = malloc(sizeof(*new));
+	int err;
+
+	if (!new)
+		return report(-ENOMEM, "no memory for virtio devices");
+	*new = (struct virtio){
+		.config = config,
+		.env = { .loop = loop, .ram = ram, .assigned = config->assigned },
+	};
+	err = create_devices(new);
+	if (err) {
+		virtio_destroy(new);
+		return err;
+	}
+	*virtio = new;
+	return 0;
+}
+
+void virtio_destroy(struct virtio *virtio)
+{
+	if (!virtio)
+		return;
+	virtio_detach(virtio);
+	for (size_t i = virtio->count; i-- > 0;) {
+		struct placed_device *device = &virtio->devices[i];
+
+		virtio_pci_destroy(device->pci);
+		virtio_mmio_destroy(device->mmio);
+		device->vdev->class->destroy(device->vdev);
+	}
+	free(virtio->devices);
+	free(virtio);
+}
+
+/* --- the machine's buses --- */
+
+static bool on_pci(const struct placed_device *device)
+{
+	return device->transport == VIRTIO_PCI || device->transport == VIRTIO_PCI_LEGACY;
+}
+
+int virtio_add_to_bus(struct virtio *virtio, struct pci_bus *pci, struct mmio_bus *mmio)
+{
+	uint64_t base = MAP_VIRTIO_BASE;
+	int err = 0;
+
+	for (size_t i = 0; i < virtio->count && !err; i++) {
+		struct placed_device *device = &virtio->devices[i];
+
+		if (on_pci(device)) {
+			err = virtio_pci_create(&device->pci, device->vdev, pci,
+						device->transport == VIRTIO_PCI_LEGACY);
+			continue;
+		}
+		err = virtio_mmio_create(&device->mmio, device->vdev, mmio, base,
+					 device->transport == VIRTIO_MMIO_LEGACY);
+		base += MAP_VIRTIO_STRIDE;
+	}
+	return err;
+}
+
+unsigned virtio_assign_lines(struct virtio *virtio, uint32_t first)
+{
+	uint32_t line = first;
+
+	for (size_t i = 0; i < virtio->count; i++)
+		if (virtio->devices[i].mmio)
+			virtio_mmio_set_line(virtio->devices[i].mmio, line++);
+	return line - first;
+}
+
+bool virtio_mmio_device(const struct virtio *virtio, unsigned n, uint64_t *base, uint32_t *line)
+{
+	for (size_t i = 0; i < virtio->count; i++) {
+		if (!virtio->devices[i].mmio || n-- > 0)
+			continue;
+		virtio_mmio_where(virtio->devices[i].mmio, base, line);
+		return true;
+	}
+	return false;
+}
+
+/* --- the VM --- */
+
+int virtio_attach(struct virtio *virtio, struct vm *vm, struct irq_routes *routes,
+		  struct irq_controller *irq)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < virtio->count && !err; i++) {
+		struct placed_device *device = &virtio->devices[i];
+
+		if (device->mmio)
+			virtio_mmio_attach(device->mmio, vm, irq);
+		else if (device->pci)
+			err = virtio_pci_attach(device->pci, vm, routes, irq);
+	}
+	if (err)
+		virtio_detach(virtio);
+	return err;
+}
+
+void virtio_detach(struct virtio *virtio)
+{
+	for (size_t i = 0; i < virtio->count; i++) {
+		struct placed_device *device = &virtio->devices[i];
+
+		if (device->mmio)
+			virtio_mmio_detach(device->mmio);
+		else if (device->pci)
+			virtio_pci_detach(device->pci);
+	}
+}
