@@ -58,6 +58,13 @@ struct fake_kvm_irqfd {
 	int fd, resample_fd; /* resample_fd -1: none */
 };
 
+struct fake_kvm_ioeventfd {
+	uint64_t address, value;
+	uint32_t size; /* 0: any */
+	bool match;    /* only stores of `value` */
+	int fd;
+};
+
 struct fake_kvm_vm {
 	unsigned long type;
 	unsigned ipa_bits;
@@ -72,6 +79,8 @@ struct fake_kvm_vm {
 	bool route_changed_live; /* a table moved or took a route from under an irqfd: a bug */
 	struct fake_kvm_irqfd irqfds[64];
 	unsigned irqfds_count;
+	struct fake_kvm_ioeventfd ioeventfds[256]; /* a store that meets one is no exit */
+	unsigned ioeventfds_count;
 	struct {
 		uint32_t irq;
 		bool level;

@@ -47,6 +47,9 @@ int fake_kvm_vcpu_ioctl(const struct fake_kvm_handle *handle, unsigned long requ
 			unsigned long value, struct fake_kvm_call *call);
 int fake_kvm_device_attr(const struct fake_kvm_handle *handle, const struct kvm_device_attr *attr,
 			 bool set, struct fake_kvm_call *call);
+/* Whether a store is one that an ioeventfd takes; it has then counted up. With the lock held. */
+bool fake_kvm_store_is_kick(const struct fake_kvm_handle *handle, uint64_t address, uint32_t size,
+			    uint64_t value);
 /* KVM_RUN; without the lock. */
 int fake_kvm_run(const struct fake_kvm_handle *handle);
 

@@ -224,7 +224,10 @@ int fake_kvm_run(const struct fake_kvm_handle *handle)
 		pthread_mutex_unlock(&fake_kvm_state.lock);
 		return vcpu->inited ? -EINTR : -ENOEXEC;
 	}
-	exit = next_exit(handle->number);
+	do
+		exit = next_exit(handle->number);
+	while (exit.reason == KVM_EXIT_MMIO && exit.is_write &&
+	       fake_kvm_store_is_kick(handle, exit.address, exit.len, exit.data));
 	pthread_mutex_unlock(&fake_kvm_state.lock);
 	if (exit.hook)
 		exit.hook(exit.arg);

@@ -176,6 +176,52 @@ static int set_irqfd(struct fake_kvm_vm *vm, const struct kvm_irqfd *irqfd)
 	return 0;
 }
 
+static bool meets(const struct fake_kvm_ioeventfd *one, uint64_t address, uint32_t size, bool match,
+		  uint64_t value)
+{
+	return one->address == address && (one->size == size || !one->size || !size) &&
+	       (!one->match || !match || one->value == value);
+}
+
+/* As in kvm_assign_ioeventfd_idx(). */
+static int set_ioeventfd(struct fake_kvm_vm *vm, const struct kvm_ioeventfd *arg)
+{
+	bool match = arg->flags & KVM_IOEVENTFD_FLAG_DATAMATCH;
+	unsigned at = 0;
+
+	if (arg->len > 8 || (arg->len & (arg->len - 1)) || arg->addr + arg->len < arg->addr ||
+	    arg->flags & ~(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_DEASSIGN) ||
+	    (!arg->len && match))
+		return -EINVAL;
+	while (at < vm->ioeventfds_count &&
+	       !meets(&vm->ioeventfds[at], arg->addr, arg->len, match, arg->datamatch))
+		at++;
+	if (arg->flags & KVM_IOEVENTFD_FLAG_DEASSIGN) {
+		if (at == vm->ioeventfds_count || vm->ioeventfds[at].fd != arg->fd)
+			return -ENOENT;
+		vm->ioeventfds[at] = vm->ioeventfds[--vm->ioeventfds_count];
+		return 0;
+	}
+	if (at < vm->ioeventfds_count)
+		return -EEXIST;
+	assert(at < sizeof(vm->ioeventfds) / sizeof(vm->ioeventfds[0]));
+	vm->ioeventfds[vm->ioeventfds_count++] =
+		(struct fake_kvm_ioeventfd){ arg->addr, arg->datamatch, arg->len, match, arg->fd };
+	return 0;
+}
+
+bool fake_kvm_store_is_kick(const struct fake_kvm_handle *handle, uint64_t address, uint32_t size,
+			    uint64_t value)
+{
+	const struct fake_kvm_vm *vm = vm_of(handle);
+	const uint64_t one = 1;
+
+	for (unsigned i = 0; i < vm->ioeventfds_count; i++)
+		if (meets(&vm->ioeventfds[i], address, size, true, value))
+			return write(vm->ioeventfds[i].fd, &one, sizeof(one)) == sizeof(one);
+	return false;
+}
+
 static int set_line(struct fake_kvm_vm *vm, const struct kvm_irq_level *irq)
 {
 	uint32_t spi = irq->irq & KVM_ARM_IRQ_NUM_MASK;
@@ -232,6 +278,8 @@ int fake_kvm_vm_ioctl(const struct fake_kvm_handle *handle, unsigned long reques
 		return set_routes(vm_of(handle), (void *)value);
 	case KVM_IRQFD:
 		return set_irqfd(vm_of(handle), (void *)value);
+	case KVM_IOEVENTFD:
+		return set_ioeventfd(vm_of(handle), (void *)value);
 	case KVM_IRQ_LINE:
 		return set_line(vm_of(handle), (void *)value);
 	default:

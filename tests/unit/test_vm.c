@@ -378,6 +378,42 @@ static void kvm_learns_of_vfio_files(void **state)
 	close_vm(&host, &vm);
 }
 
+static void writes_count_an_eventfd_up_until_they_do_not(void **state)
+{
+	static const struct vm_ioeventfd good[] = {
+		{ .gpa = 0x1000, .size = 4, .match = true, .value = 0 },
+		{ .gpa = 0x1000, .size = 4, .match = true, .value = 1 },
+		{ .gpa = 0x2000 },
+		{ .gpa = 0x3000, .size = 2, .fd = 3 },
+	};
+	static const struct vm_ioeventfd bad[] = {
+		{ .gpa = 0x1000, .size = 4, .match = true, .value = 1 }, /* there already */
+		{ .gpa = 0x4000, .size = 3 },
+		{ .gpa = 0x4000, .match = true }, /* of no size */
+		{ .gpa = UINT64_MAX, .size = 4 },
+	};
+	static const int errors[] = { -EEXIST, -EINVAL, -EINVAL, -EINVAL };
+	struct kvm_host host;
+	struct vm vm;
+
+	(void)state;
+	open_vm(&host, &vm);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(vm_ioeventfd(&vm, &good[i], true), 0);
+	assert_int_equal(kvm->vms[0].ioeventfds_count, 4);
+	assert_int_equal(kvm->vms[0].ioeventfds[1].value, 1);
+	assert_true(kvm->vms[0].ioeventfds[1].match);
+	assert_int_equal(kvm->vms[0].ioeventfds[2].size, 0);
+	assert_int_equal(kvm->vms[0].ioeventfds[3].fd, 3);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(vm_ioeventfd(&vm, &bad[i], true), errors[i]);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(vm_ioeventfd(&vm, &good[i], false), 0);
+	assert_int_equal(kvm->vms[0].ioeventfds_count, 0);
+	assert_int_equal(vm_ioeventfd(&vm, &good[0], false), -ENOENT);
+	close_vm(&host, &vm);
+}
+
 static void a_zeroed_vm_can_be_destroyed(void **state)
 {
 	struct vm vm = { 0 };
@@ -404,6 +440,7 @@ int main(void)
 		TEST(a_slot_that_could_not_be_removed_is_not_used_again),
 		TEST(two_threads_move_slots),
 		TEST(kvm_learns_of_vfio_files),
+		TEST(writes_count_an_eventfd_up_until_they_do_not),
 		TEST(a_zeroed_vm_can_be_destroyed),
 	};
 
