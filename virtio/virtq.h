@@ -45,10 +45,12 @@ struct virtq {
 	void *desc, *driver, *device;
 	uint16_t next_avail; /* split: index; packed: slot */
 	uint16_t next_used;
-	uint16_t signalled; /* EVENT_IDX: next_used at the last notification */
+	uint16_t avail_idx;    /* split: of the driver, when it was last read */
+	uint16_t filled_slots; /* packed: by virtq_fill() since the last virtq_publish() */
+	uint16_t filled_flags; /* packed: of the first of these, which shows them all */
 	bool avail_wrap, used_wrap;
-	bool signalled_valid;
-	bool no_notify; /* the driver need not kick */
+	bool no_notify;       /* the driver need not kick */
+	uint32_t unsignalled; /* split: entries, packed: slots used since virtq_interrupts() */
 };
 
 /* Makes a queue with room for max entries; not set up. */
