@@ -126,8 +126,17 @@ static void need_reset(struct virtio_device *vdev)
 void virtio_device_break(struct virtio_device *vdev, const char *why)
 {
 	report_once(&vdev->complained,
-		    "%s: the guest's driver broke the rules: %s; it has to reset the device",
-		    vdev->name, why ? why : "of its queues");
+		    "%s: its driver in the guest broke the rules: %s; it waits to be reset",
+		    vdev->name, why);
+	need_reset(vdev);
+}
+
+static void break_queue(struct virtio_device *vdev, const struct virtq *vq)
+{
+	report_once(&vdev->complained,
+		    "%s: its driver in the guest broke the rules in queue %u: %s; it waits to be "
+		    "reset",
+		    vdev->name, vq->index, vq->why);
 	need_reset(vdev);
 }
 
@@ -140,7 +149,7 @@ void virtio_unlock(struct virtio_device *vdev)
 {
 	for (unsigned i = 0; i < vdev->queue_count && !needs_reset(vdev); i++)
 		if (vdev->queues[i].vq.broken)
-			virtio_device_break(vdev, vdev->queues[i].vq.why);
+			break_queue(vdev, &vdev->queues[i].vq);
 	pthread_mutex_unlock(&vdev->lock);
 }
 
@@ -214,7 +223,7 @@ static int start_queue(struct virtio_device *vdev, struct virtio_queue *queue)
 	vq->indirect = virtio_has(vdev, VIRTIO_RING_F_INDIRECT_DESC);
 	err = virtq_start(vq, vdev->env->ram);
 	if (err)
-		virtio_device_break(vdev, vq->why);
+		break_queue(vdev, vq);
 	return err;
 }
 
