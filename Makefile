@@ -203,11 +203,20 @@ $B/bed/.done: tests/bed/build tests/bed/init $(wildcard guest/linux/*) | $B/need
 # Bed and programs, for whoever boots: BOOT_TESTS=tests/boot/NAME.t runs only that.
 BOOT_TESTS	?= $(sort $(wildcard tests/boot/*.t))
 # Two hosts at a time: one alone leaves half of two cores idle.
-check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done
+check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done $B/bench/count
 	prove --jobs 2 --timer --failures --comments $(BOOT_TESTS)
 
-bench: $B/lkvm $B/bed/.done $B/bench/count
-	@tests/bench/boot
+# VMM=PATH:kvmtool puts another program that takes kvmtool's options beside; BENCH="boot size" takes
+# only these groups of figures anew (tests/bench/run).
+BENCH_PROGRAMS	:= $(addprefix $B/bench/,count null_vmm aio_read map_dma lkvm-static)
+bench: $B/lkvm $(GUEST_BIN) $B/bed/.done $(BENCH_PROGRAMS) | $B/need/bench
+	@CROSS_COMPILE='$(CROSS_COMPILE)' VMM='$(VMM)' tests/bench/run $(BENCH)
+	@tests/bench/table
+
+$B/bench/lkvm-static: $(OBJ) $B/flags-link
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(filter-out -pie,$(PRODUCT_LDFLAGS)) -static-pie -o $@ $(OBJ) $(PRODUCT_LIBS)
 
 # Helpers that run in the emulated host.
 $B/bench/%: tests/bench/%.c Makefile | $B/need/build
@@ -248,7 +257,7 @@ help:
 	@echo 'check-boot  end to end in the emulated host; BOOT_TESTS=tests/boot/NAME.t for one'
 	@echo 'lint        what a program can say about the sources'
 	@echo 'fuzz        fuzz each target for TIME=60 seconds'
-	@echo 'bench       the numbers'
+	@echo 'bench       what lkvm costs, beside the limit, QEMU and VMM=PATH:kvmtool'
 	@echo 'demo        a guest with a disk and a network card passed through, in the emulated host'
 	@echo 'bed         the emulated host itself; guest: bare-metal guests'
 	@echo 'install     to DESTDIR and PREFIX=/usr/local'

@@ -73,6 +73,9 @@ void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool check(bool condition, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void done(void) __attribute__((noreturn));
 
+/* --- parameter.c: the number after a word of the kernel command line, as in "reads="; 0 if there is none. --- */
+uint64_t parameter(const void *fdt, const char *name, unsigned base);
+
 /* --- psci.c: by HVC (Arm DEN 0022) --- */
 #define PSCI_VERSION       0x84000000U
 #define PSCI_CPU_OFF       0x84000002U

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * map_dma GROUP MIB: what it takes to give a device so much memory for DMA, and nothing else: the limit for a VMM that
+ * passes one through. The memory is anonymous, in huge pages, and the container is of type 1, version 2.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SZ_2M 0x200000UL
+
+static void check(int result, const char *what)
+{
+	if (result < 0) {
+		fprintf(stderr, "map_dma: %s: %s\n", what, strerror(errno));
+		exit(1);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t size = argc == 3 ? strtoul(argv[2], NULL, 10) << 20 : 0;
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.iova = 0x80000000,
+		.size = size,
+	};
+	int container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC), group;
+	char path[64];
+	uint8_t *at;
+
+	if (!size) {
+		fprintf(stderr, "usage: map_dma GROUP MIB\n");
+		return 2;
+	}
+	snprintf(path, sizeof(path), "/dev/vfio/%s", argv[1]);
+	group = open(path, O_RDWR | O_CLOEXEC);
+	check(container, "/dev/vfio/vfio");
+	check(group, path);
+	check(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "VFIO_GROUP_SET_CONTAINER");
+	check(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), "VFIO_SET_IOMMU");
+	at = mmap(NULL, size + SZ_2M, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	check(at == MAP_FAILED ? -1 : 0, "mmap");
+	at = (uint8_t *)(((uintptr_t)at + SZ_2M - 1) & ~(SZ_2M - 1));
+	madvise(at, size, MADV_HUGEPAGE);
+	map.vaddr = (uintptr_t)at;
+	check(ioctl(container, VFIO_IOMMU_MAP_DMA, &map), "VFIO_IOMMU_MAP_DMA");
+	return 0;
+}

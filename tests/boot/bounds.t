@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A reduced bench: what a boot, an idle guest, a device and its interrupts cost lkvm stays within the
+# bounds of tests/bench/bounds.
+bench=$(dirname "$0")/../bench
+[ -n "${BED_HOST:-}" ] || exec "$bench/../bed/run" -i -d e1000e -d nvme \
+	-f "$bench/../../build/bench/count" -f "$bench/lib.host" -f "$bench/boot.host" \
+	-f "$bench/devices.host" -f "$bench/workload" -f "$bench/bounds" "$0"
+. ./host-lib.sh
+
+FIGURES='start boot idle' sh ./boot.host >"$tmp/figures"
+is "$?" 0 "the figures of a guest without devices are taken"
+FIGURES='boot interrupts' INTERRUPTS=1000 sh ./devices.host >>"$tmp/figures"
+is "$?" 0 "those of a guest with devices are taken"
+diag <"$tmp/figures"
+
+# Instructions have 5% to spare, for the kernel that came with the machine and the compiler that was
+# there; a count has nothing.
+sed '/^#/d' bounds >"$tmp/bounds"
+while read -r name bound; do
+	got=$(sed -n "s/^figure lkvm $name //p" "$tmp/figures")
+	case $name in
+	*instructions) most=$((bound + bound / 20)) ;;
+	*) most=$bound ;;
+	esac
+	check "$name: $got, at most $most" test "$got" -le "$most"
+done <"$tmp/bounds"
+done_testing
