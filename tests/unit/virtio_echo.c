@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
 #include "virtio_echo.h"
+#include "virtio_rig.h"
 
 static struct echo *echo_of(struct virtio_device *vdev)
 {
@@ -145,4 +152,31 @@ struct echo *echo_create(uint32_t id, const struct virtio_env *env)
 	err = virtio_device_init(&echo->vdev, ECHO_QUEUES, ECHO_SIZE);
 	assert(!err);
 	return echo;
+}
+
+struct echo *echo_on_rig(bool legacy)
+{
+	struct echo *echo = echo_create(0, &vrig.env);
+
+	virtio_rig_connect(&echo->vdev, legacy);
+	return echo;
+}
+
+void assert_echoes(unsigned queue)
+{
+	uint64_t out = virtio_rig_alloc(8), in = virtio_rig_alloc(8);
+	const struct virtq_buffer buffers[] = { { out, 8 }, { in, 8 } };
+
+	memcpy(virtio_rig_at(out, 8), "question", 8);
+	assert_int_equal(virtio_rig_exchange(queue, buffers, 1, 1), 8);
+	assert_memory_equal(virtio_rig_at(in, 8), "question", 8);
+}
+
+void echo_ask(unsigned queue)
+{
+	uint64_t out = virtio_rig_alloc(8), in = virtio_rig_alloc(8);
+	const struct virtq_buffer buffers[] = { { out, 8 }, { in, 8 } };
+
+	assert_true(virtq_driver_add(&vrig.queues[queue], buffers, 1, 1) >= 0);
+	virtio_rig_kick(queue);
 }

@@ -13,7 +13,7 @@
 #define ECHO_CONFIG   12 /* bytes, of which the driver may write the first four */
 #define ECHO_WRITABLE 4
 #define ECHO_FEATURE  (1ULL << 3)
-#define ECHO_HIGH     (1ULL << 40)
+#define ECHO_HIGH     (1ULL << 50)
 
 struct echo {
 	struct virtio_device vdev;
@@ -31,5 +31,10 @@ struct echo {
 struct echo *echo_create(uint32_t id, const struct virtio_env *env);
 /* What was held goes back. */
 void echo_release(struct echo *echo);
+
+/* On the rig: one as its device; a request of 8 bytes on a queue, which must be answered with what was asked, or not. */
+struct echo *echo_on_rig(bool legacy);
+void assert_echoes(unsigned queue);
+void echo_ask(unsigned queue);
 
 #endif
