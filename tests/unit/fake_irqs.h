@@ -20,6 +20,7 @@ struct fake_irqs {
 	int trigger[IRQ_GSI_LIMIT];             /* of the irqfd, -1: none */
 	int resample[IRQ_GSI_LIMIT];
 	unsigned injected[IRQ_GSI_LIMIT];
+	bool level[64]; /* of the first wired lines */
 	unsigned updates, attaches, detaches;
 	bool route_changed_live;      /* a bug: never do that */
 	int fail_routes, fail_attach; /* > 0: this errno, from now on */
