@@ -11,6 +11,8 @@ struct run_options {
 	/* What machine points to; growing arrays and strings of ours. */
 	struct vfio_device_config *vfio;
 	struct vcpu_affinity *affinity;
+	struct virtio_disk_config *disks;
+	struct virtio_share_config *shares;
 	char *console;
 	char *params;
 };

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <lkvm/report.h>
 #include "run_devices.h"
 
 void run_devices_free(struct run_options *options)
 {
-	(void)options;
+	for (size_t i = 0; i < options->machine.virtio.disk_count; i++)
+		virtio_disk_config_free(&options->disks[i]);
+	free(options->disks);
+	free(options->shares);
 }
 
 int run_take_virtio_transport(void *target, const struct cli_option *option, const char *value)
@@ -29,4 +33,36 @@ int run_take_virtio_transport(void *target, const struct cli_option *option, con
 		}
 	}
 	return refuse(-EINVAL, "--%s: %s is none of %s", option->name, value, option->value);
+}
+
+int run_take_disk(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	struct virtio_config *virtio = &options->machine.virtio;
+	struct virtio_disk_config *grown =
+		reallocarray(options->disks, virtio->disk_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return report(-ENOMEM, "--%s", option->name);
+	options->disks = grown;
+	virtio->disks = grown;
+	return virtio_disk_config_parse(&grown[virtio->disk_count++], value);
+}
+
+int run_take_share(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	struct virtio_config *virtio = &options->machine.virtio;
+	struct virtio_share_config *grown =
+		reallocarray(options->shares, virtio->share_count + 1, sizeof(*grown));
+	int err;
+
+	if (!grown)
+		return report(-ENOMEM, "--%s", option->name);
+	options->shares = grown;
+	virtio->shares = grown;
+	err = virtio_share_config_parse(grown, virtio->share_count, value);
+	if (!err)
+		virtio->share_count++;
+	return err;
 }

@@ -6,6 +6,8 @@
 #include "run.h"
 
 int run_take_virtio_transport(void *target, const struct cli_option *option, const char *value);
+int run_take_disk(void *target, const struct cli_option *option, const char *value);
+int run_take_share(void *target, const struct cli_option *option, const char *value);
 
 /* Frees what these takers allocated. */
 void run_devices_free(struct run_options *options);

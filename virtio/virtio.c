@@ -5,6 +5,8 @@
 #include <lkvm/memory_map.h>
 #include <lkvm/report.h>
 #include <lkvm/virtio.h>
+#include "9p.h"
+#include "blk.h"
 #include "device.h"
 #include "mmio.h"
 #include "pci.h"
@@ -47,11 +49,35 @@ static int add(struct virtio *virtio, int err, struct virtio_device *const *vdev
 	return 0;
 }
 
+static int create_disks(struct virtio *virtio)
+{
+	const struct virtio_config *config = virtio->config;
+	struct virtio_device *vdev;
+	int err = 0;
+
+	for (size_t i = 0; i < config->disk_count && !err; i++)
+		err = add(virtio, blk_create(&vdev, &config->disks[i], &virtio->env), &vdev);
+	return err;
+}
+
+static int create_shares(struct virtio *virtio)
+{
+	const struct virtio_config *config = virtio->config;
+	struct virtio_device *vdev;
+	int err = 0;
+
+	for (size_t i = 0; i < config->share_count && !err; i++)
+		err = add(virtio, p9_create(&vdev, &config->shares[i], &virtio->env), &vdev);
+	return err;
+}
+
 static int create_devices(struct virtio *virtio)
 {
-	struct virtio_device *vdev = NULL;
+	int err = create_disks(virtio);
 
-	return vdev ? add(virtio, 0, &vdev) : 0;
+	if (!err)
+		err = create_shares(virtio);
+	return err;
 }
 
 int virtio_create(struct virtio **virtio, const struct virtio_config *config, struct loop *loop,

@@ -14,6 +14,8 @@
 #include <lkvm/loop.h>
 #include <lkvm/mmio.h>
 #include <lkvm/pci.h>
+#include <lkvm/virtio_9p.h>
+#include <lkvm/virtio_disk.h>
 #include <lkvm/vm.h>
 
 enum virtio_transport {
@@ -26,6 +28,10 @@ enum virtio_transport {
 /* All strings and arrays stay the caller's and outlive the devices. */
 struct virtio_config {
 	enum virtio_transport transport;
+	const struct virtio_disk_config *disks;
+	size_t disk_count;
+	const struct virtio_share_config *shares;
+	size_t share_count;
 	bool rng;
 	bool assigned; /* a device is passed through */
 };
