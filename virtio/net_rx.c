@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <string.h>
+#include "net.h"
+
+void net_rx_reset(struct net_rx *rx)
+{
+	rx->piece = rx->piece_end = rx->chain = rx->chain_end = 0;
+	rx->bytes = rx->packet = rx->spilled = 0;
+}
+
+static unsigned chains_in_hand(const struct net_rx *rx)
+{
+	return rx->chain_end - rx->chain;
+}
+
+static unsigned pieces_in_hand(const struct net_rx *rx)
+{
+	return rx->piece_end - rx->piece;
+}
+
+/* The longest chain fits; what is in hand moves to the front where it does not behind it. */
+static bool make_room(struct net_rx *rx)
+{
+	unsigned pieces = pieces_in_hand(rx), chains = chains_in_hand(rx);
+
+	if (pieces + VIRTQ_SIZE_MAX > NET_RX_PIECES || chains == VIRTQ_SIZE_MAX)
+		return false;
+	if (rx->piece_end + VIRTQ_SIZE_MAX <= NET_RX_PIECES && rx->chain_end < VIRTQ_SIZE_MAX)
+		return true;
+	memmove(rx->iov, rx->iov + rx->piece, pieces * sizeof(rx->iov[0]));
+	memmove(rx->chains, rx->chains + rx->chain, chains * sizeof(rx->chains[0]));
+	rx->piece = rx->chain = 0;
+	rx->piece_end = pieces;
+	rx->chain_end = chains;
+	return true;
+}
+
+/* One chain in hand, or one of no size given back. */
+static bool take_chain(struct net_rx *rx)
+{
+	struct virtq_chain *chain = &rx->popped;
+
+	if (!make_room(rx) || !virtq_has_chain(rx->vq) || virtq_pop(rx->vq, chain) <= 0)
+		return false;
+	if (!chain->in) {
+		virtq_push(rx->vq, chain, 0);
+		return true;
+	}
+	memcpy(rx->iov + rx->piece_end, chain->iov + chain->out, chain->in * sizeof(rx->iov[0]));
+	rx->piece_end += chain->in;
+	rx->chains[rx->chain_end++] = (struct net_rx_chain){
+		.id = chain->id,
+		.slots = chain->slots,
+		.pieces = chain->in,
+		.bytes = chain->in_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)chain->in_bytes,
+	};
+	rx->bytes += chain->in_bytes;
+	return true;
+}
+
+static bool wants_more(const struct net_rx *rx)
+{
+	if (rx->net->mergeable)
+		return rx->bytes < NET_PACKET_MAX;
+	return !chains_in_hand(rx);
+}
+
+/* (virtio 1.2, 5.1.6.4) All buffers of a packet are shown at once, when the header says how many they are. */
+static void complete(struct net_rx *rx, size_t n)
+{
+	struct virtq_chain *used = &rx->popped;
+	unsigned count = 0, pieces = 0;
+	size_t left = n, bytes = 0;
+	uint16_t buffers;
+
+	while (left > 0) {
+		const struct net_rx_chain *chain = &rx->chains[rx->chain + count];
+		uint32_t take = left < chain->bytes ? (uint32_t)left : chain->bytes;
+
+		used->id = chain->id;
+		used->slots = chain->slots;
+		virtq_fill(rx->vq, used, take, count++);
+		pieces += chain->pieces;
+		bytes += chain->bytes;
+		left -= take;
+	}
+	buffers = (uint16_t)count;
+	if (rx->net->header == sizeof(struct virtio_net_hdr_mrg_rxbuf))
+		iov_write(rx->iov + rx->piece, pieces,
+			  offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers), &buffers,
+			  sizeof(buffers));
+	virtq_publish(rx->vq, count);
+	rx->chain += count;
+	rx->piece += pieces;
+	rx->bytes -= bytes;
+}
+
+/* Whether the packet that waits is out of the way: delivered, or longer than all the driver will ever offer. */
+static bool finish(struct net_rx *rx)
+{
+	size_t packet = rx->packet;
+
+	if (packet > rx->bytes && chains_in_hand(rx) < rx->vq->size && make_room(rx))
+		return false;
+	rx->packet = 0;
+	if (packet > rx->bytes)
+		return true;
+	iov_write(rx->iov + rx->piece, pieces_in_hand(rx), packet - rx->spilled, rx->spill,
+		  rx->spilled);
+	complete(rx, packet);
+	return true;
+}
+
+/* No more chains a call than the queue has, or a driver could keep us here with empty ones. */
+bool net_rx_gather(struct net_rx *rx)
+{
+	unsigned left = rx->vq->size;
+
+	virtq_spare_kicks(rx->vq);
+	for (;;) {
+		while (left > 0 && wants_more(rx) && take_chain(rx))
+			left--;
+		if (rx->packet && finish(rx))
+			continue;
+		if (!rx->packet && chains_in_hand(rx))
+			return true;
+		if (!virtq_want_kicks(rx->vq) || !left)
+			return false;
+		virtq_spare_kicks(rx->vq);
+	}
+}
+
+struct iovec *net_rx_pieces(struct net_rx *rx, int *count)
+{
+	rx->iov[rx->piece_end] = (struct iovec){ rx->spill, NET_PACKET_MAX };
+	*count = (int)pieces_in_hand(rx) + 1;
+	return rx->iov + rx->piece;
+}
+
+void net_rx_deliver(struct net_rx *rx, size_t n)
+{
+	if (n <= rx->net->header || n > NET_PACKET_MAX)
+		return;
+	if (n <= rx->bytes) {
+		complete(rx, n);
+	} else if (rx->net->mergeable) {
+		rx->packet = n;
+		rx->spilled = n - rx->bytes;
+	}
+}
+
+bool net_rx_put(struct net_rx *rx, const void *packet, size_t size)
+{
+	const struct virtio_net_hdr_mrg_rxbuf header = { 0 };
+	struct iovec *iov;
+	int count;
+
+	if (!net_rx_gather(rx))
+		return false;
+	iov = net_rx_pieces(rx, &count);
+	iov_write(iov, (unsigned)count, 0, &header, rx->net->header);
+	net_rx_deliver(rx, rx->net->header +
+				   iov_write(iov, (unsigned)count, rx->net->header, packet, size));
+	return true;
+}
