@@ -12,6 +12,8 @@ struct run_options {
 	struct vfio_device_config *vfio;
 	struct vcpu_affinity *affinity;
 	struct virtio_disk_config *disks;
+	struct virtio_network_config *networks;
+	bool no_dhcp;
 	struct virtio_share_config *shares;
 	char *console;
 	char *params;

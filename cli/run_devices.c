@@ -10,29 +10,20 @@ void run_devices_free(struct run_options *options)
 	for (size_t i = 0; i < options->machine.virtio.disk_count; i++)
 		virtio_disk_config_free(&options->disks[i]);
 	free(options->disks);
+	for (size_t i = 0; i < options->machine.virtio.network_count; i++)
+		virtio_network_config_free(&options->networks[i]);
+	free(options->networks);
 	free(options->shares);
 }
 
 int run_take_virtio_transport(void *target, const struct cli_option *option, const char *value)
 {
-	static const struct {
-		const char *name;
-		enum virtio_transport transport;
-	} transports[] = {
-		{ "pci", VIRTIO_PCI },
-		{ "pci-legacy", VIRTIO_PCI_LEGACY },
-		{ "mmio", VIRTIO_MMIO },
-		{ "mmio-legacy", VIRTIO_MMIO_LEGACY },
-	};
 	struct run_options *options = target;
 
-	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++) {
-		if (!strcmp(value, transports[i].name)) {
-			options->machine.virtio.transport = transports[i].transport;
-			return 0;
-		}
-	}
-	return refuse(-EINVAL, "--%s: %s is none of %s", option->name, value, option->value);
+	if (virtio_transport_parse(&options->machine.virtio.transport, value) < 0)
+		return refuse(-EINVAL, "--%s: %s is none of %s", option->name, value,
+			      option->value);
+	return 0;
 }
 
 int run_take_disk(void *target, const struct cli_option *option, const char *value)
@@ -47,6 +38,26 @@ int run_take_disk(void *target, const struct cli_option *option, const char *val
 	options->disks = grown;
 	virtio->disks = grown;
 	return virtio_disk_config_parse(&grown[virtio->disk_count++], value);
+}
+
+int run_take_network(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	struct virtio_config *virtio = &options->machine.virtio;
+	struct virtio_network_config *grown =
+		reallocarray(options->networks, virtio->network_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return report(-ENOMEM, "--%s", option->name);
+	options->networks = grown;
+	virtio->networks = grown;
+	return virtio_network_config_parse(&grown[virtio->network_count++], value);
+}
+
+void run_devices_finish(struct run_options *options)
+{
+	for (size_t i = 0; i < options->machine.virtio.network_count; i++)
+		options->networks[i].no_dhcp = options->no_dhcp;
 }
 
 int run_take_share(void *target, const struct cli_option *option, const char *value)

@@ -137,8 +137,11 @@ static int failed(struct vhost *vhost, int err, const char *what)
 
 int vhost_features(struct vhost *vhost, uint64_t *features)
 {
-	return failed(vhost, virtio_ioctl(vhost->fd, VHOST_GET_FEATURES, (__u64 *)features),
-		      "VHOST_GET_FEATURES");
+	__u64 offered = 0;
+	int err = virtio_ioctl(vhost->fd, VHOST_GET_FEATURES, &offered);
+
+	*features = offered;
+	return failed(vhost, err, "VHOST_GET_FEATURES");
 }
 
 int vhost_set_up(struct vhost *vhost, uint64_t features)
@@ -149,8 +152,8 @@ int vhost_set_up(struct vhost *vhost, uint64_t features)
 	const struct vhost_memory_region region = { .guest_phys_addr = ram->base,
 						    .memory_size = ram->size,
 						    .userspace_addr = (uintptr_t)ram->host };
-	uint64_t accepted = features & ~NOT_FOR_VHOST;
-	int err = virtio_ioctl(vhost->fd, VHOST_SET_FEATURES, (__u64 *)&accepted);
+	__u64 accepted = features & ~NOT_FOR_VHOST;
+	int err = virtio_ioctl(vhost->fd, VHOST_SET_FEATURES, &accepted);
 
 	if (err < 0)
 		return failed(vhost, err, "VHOST_SET_FEATURES");

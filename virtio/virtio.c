@@ -2,6 +2,7 @@
 /* All of a machine's virtio devices, together. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <lkvm/memory_map.h>
 #include <lkvm/report.h>
 #include <lkvm/virtio.h>
@@ -9,6 +10,7 @@
 #include "blk.h"
 #include "device.h"
 #include "mmio.h"
+#include "net.h"
 #include "pci.h"
 
 /* One device and what it hangs on: on one of the buses, once it is there. */
@@ -25,6 +27,27 @@ struct virtio {
 	struct placed_device *devices; /* in the order of the guest's buses */
 	size_t count;
 };
+
+int virtio_transport_parse(enum virtio_transport *transport, const char *text)
+{
+	static const struct {
+		const char *name;
+		enum virtio_transport transport;
+	} transports[] = {
+		{ "pci", VIRTIO_PCI },
+		{ "pci-legacy", VIRTIO_PCI_LEGACY },
+		{ "mmio", VIRTIO_MMIO },
+		{ "mmio-legacy", VIRTIO_MMIO_LEGACY },
+	};
+
+	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++) {
+		if (strcmp(text, transports[i].name) != 0)
+			continue;
+		*transport = transports[i].transport;
+		return 0;
+	}
+	return -EINVAL;
+}
 
 /* --- creation: in the order that the guest finds them in --- */
 
@@ -60,6 +83,31 @@ static int create_disks(struct virtio *virtio)
 	return err;
 }
 
+/* A card may be on another bus than the other devices. */
+static int create_network(struct virtio *virtio, unsigned index)
+{
+	const struct virtio_network_config *network = &virtio->config->networks[index];
+	struct virtio_device *vdev;
+	int err;
+
+	if (network->mode == VIRTIO_NETWORK_NONE)
+		return 0;
+	err = add(virtio, net_create(&vdev, network, index, &virtio->env), &vdev);
+	if (!err && network->transport)
+		virtio_transport_parse(&virtio->devices[virtio->count - 1].transport,
+				       network->transport);
+	return err;
+}
+
+static int create_networks(struct virtio *virtio)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < virtio->config->network_count && !err; i++)
+		err = create_network(virtio, i);
+	return err;
+}
+
 static int create_shares(struct virtio *virtio)
 {
 	const struct virtio_config *config = virtio->config;
@@ -75,6 +123,8 @@ static int create_devices(struct virtio *virtio)
 {
 	int err = create_disks(virtio);
 
+	if (!err)
+		err = create_networks(virtio);
 	if (!err)
 		err = create_shares(virtio);
 	return err;

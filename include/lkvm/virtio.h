@@ -16,6 +16,7 @@
 #include <lkvm/pci.h>
 #include <lkvm/virtio_9p.h>
 #include <lkvm/virtio_disk.h>
+#include <lkvm/virtio_net.h>
 #include <lkvm/vm.h>
 
 enum virtio_transport {
@@ -25,11 +26,16 @@ enum virtio_transport {
 	VIRTIO_MMIO_LEGACY, /* version 1 (virtio 1.2, 4.2.4) */
 };
 
+/* Parses "pci", "pci-legacy", "mmio" or "mmio-legacy". -EINVAL; nothing is reported. */
+int virtio_transport_parse(enum virtio_transport *transport, const char *text);
+
 /* All strings and arrays stay the caller's and outlive the devices. */
 struct virtio_config {
 	enum virtio_transport transport;
 	const struct virtio_disk_config *disks;
 	size_t disk_count;
+	const struct virtio_network_config *networks;
+	size_t network_count;
 	const struct virtio_share_config *shares;
 	size_t share_count;
 	bool rng;
