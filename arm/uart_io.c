@@ -11,8 +11,6 @@
 #include <lkvm/uart.h>
 #include "uart.h"
 
-#define CTRL_A 0x01
-
 /* --- output: a vCPU's thread, without the lock --- */
 
 static void close_output(struct uart *uart, int err)
@@ -86,34 +84,26 @@ static void park_input(struct uart *uart)
 	uart->input_polled = false;
 }
 
-/* Under the lock. Ctrl-a x ends the run, Ctrl-a Ctrl-a is one Ctrl-a, Ctrl-a and anything else is both. */
+/* Under the lock. */
 static void take_byte(struct uart *uart, uint8_t byte)
 {
-	if (uart->config.escape && !uart->escaped && byte == CTRL_A) {
-		uart->escaped = true;
-		return;
-	}
-	if (uart->escaped) {
-		uart->escaped = false;
-		if (byte == 'x') {
-			loop_end(uart->loop, RUN_QUIT);
-			return;
-		}
-		if (byte != CTRL_A)
-			backlog_push(uart, CTRL_A);
-	}
-	backlog_push(uart, byte);
+	uint8_t bytes[ESCAPE_BYTES];
+	unsigned count = escape_take(&uart->escape, byte, bytes);
+
+	for (unsigned i = 0; i < count; i++)
+		backlog_push(uart, bytes[i]);
 }
 
-/* The end of the input, quietly: a Ctrl-a that was last is the guest's. */
+/* The end of the input, quietly. */
 static void end_input(struct uart *uart)
 {
+	uint8_t bytes[ESCAPE_BYTES];
+
 	park_input(uart);
 	pthread_mutex_lock(&uart->lock);
 	uart->input_open = false;
-	if (uart->escaped)
-		backlog_push(uart, CTRL_A);
-	uart->escaped = false;
+	if (escape_end(&uart->escape, bytes))
+		backlog_push(uart, bytes[0]);
 	uart_feed(uart);
 	uart_update_irq(uart);
 	pthread_mutex_unlock(&uart->lock);
@@ -200,6 +190,7 @@ int uart_input_start(struct uart *uart)
 	uart->input = (struct loop_source){ uart->config.in_fd, input_ready };
 	uart->refill = (struct loop_source){ -1, refill_ready };
 	uart->input_open = uart->config.in_fd >= 0;
+	uart->escape.loop = uart->config.escape ? uart->loop : NULL;
 	if (!uart->input_open)
 		return 0;
 	uart->refill.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

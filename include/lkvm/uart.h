@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <lkvm/escape.h>
 #include <lkvm/irq.h>
 #include <lkvm/loop.h>
 #include <lkvm/mmio.h>
@@ -32,7 +33,7 @@ struct uart {
 	struct loop_source refill; /* eventfd: the guest has made room */
 	bool input_polled;         /* on the epoll set; main thread only, as are the next two */
 	bool input_open;
-	bool escaped;         /* a Ctrl-a was read, what it means is still to come */
+	struct escape escape;
 	pthread_mutex_t lock; /* guards all below; taken before nothing but the IRQ line */
 	bool output_open, output_stalled;
 	bool input_waits; /* for a write to refill */
