@@ -42,7 +42,9 @@ int p9_reopen(const struct p9_fids *fids, int path, int flags)
 {
 	int fd = openat(fids->proc, p9_proc_name(path).text, flags | O_CLOEXEC);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 int p9_stat(int path, struct stat *st)
@@ -84,7 +86,7 @@ static int open_hinted(const struct p9_fids *fids, char *hint, const struct stat
 		close(folder);
 		return -ESTALE;
 	}
-	strcpy(name, base);
+	memcpy(name, base, strlen(base) + 1);
 	return folder;
 }
 
@@ -147,6 +149,17 @@ int p9_fids_init(struct p9_fids *fids, const char *dir)
 	return 0;
 }
 
+static void release(struct p9_fids *fids, struct p9_fid *fid)
+{
+	close(fid->path);
+	fids->descriptors--;
+	if (fid->io >= 0) {
+		close(fid->io);
+		fids->descriptors--;
+	}
+	free(fid);
+}
+
 void p9_fids_fini(struct p9_fids *fids)
 {
 	p9_fids_drop(fids);
@@ -159,9 +172,15 @@ void p9_fids_fini(struct p9_fids *fids)
 
 void p9_fids_drop(struct p9_fids *fids)
 {
-	for (unsigned i = 0; i < P9_BUCKETS; i++)
-		while (fids->buckets[i])
-			p9_fid_remove(fids, fids->buckets[i]);
+	for (unsigned i = 0; i < P9_BUCKETS; i++) {
+		struct p9_fid *fid = fids->buckets[i], *next;
+
+		for (; fid; fid = next) {
+			next = fid->next;
+			release(fids, fid);
+		}
+		fids->buckets[i] = NULL;
+	}
 }
 
 static unsigned bucket_of(uint32_t id)
@@ -212,13 +231,7 @@ void p9_fid_remove(struct p9_fids *fids, struct p9_fid *fid)
 	while (*link != fid)
 		link = &(*link)->next;
 	*link = fid->next;
-	close(fid->path);
-	fids->descriptors--;
-	if (fid->io >= 0) {
-		close(fid->io);
-		fids->descriptors--;
-	}
-	free(fid);
+	release(fids, fid);
 }
 
 void p9_fid_move(struct p9_fid *fid, int path, const struct stat *st)

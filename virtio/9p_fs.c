@@ -219,22 +219,22 @@ uint32_t p9_fs_msize(const struct p9_fs *fs)
 	return fs->msize;
 }
 
-int p9_fs_create(struct p9_fs **created, const char *dir, bool readonly)
+int p9_fs_create(struct p9_fs **fs, const char *dir, bool readonly)
 {
-	struct p9_fs *fs = calloc(1, sizeof(*fs));
+	struct p9_fs *new = calloc(1, sizeof(*new));
 	int err;
 
-	*created = NULL;
-	if (!fs)
+	*fs = NULL;
+	if (!new)
 		return report(-ENOMEM, "cannot share the folder %s", dir);
-	fs->readonly = readonly;
-	fs->msize = P9_MSIZE_MIN;
-	err = p9_fids_init(&fs->fids, dir);
+	new->readonly = readonly;
+	new->msize = P9_MSIZE_MIN;
+	err = p9_fids_init(&new->fids, dir);
 	if (err) {
-		p9_fs_destroy(fs);
+		p9_fs_destroy(new);
 		return err;
 	}
-	*created = fs;
+	*fs = new;
 	return 0;
 }
 

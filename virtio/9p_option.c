@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <lkvm/report.h>
@@ -35,7 +36,7 @@ static int take_options(struct virtio_share_config *config, const char *rest)
 			return refuse(-EINVAL, "--9p %s: a second tag, %s; the only option is ro",
 				      config->dir, part);
 		else
-			strcpy(config->tag, part);
+			memcpy(config->tag, part, sizeof(part));
 	}
 	return 0;
 }
@@ -56,7 +57,7 @@ static int default_tag(struct virtio_share_config *config)
 			     "--9p %s,TAG",
 			     config->dir, VIRTIO_9P_TAG_MAX, config->dir);
 	else
-		strcpy(config->tag, *base ? base : "root");
+		snprintf(config->tag, sizeof(config->tag), "%s", *base ? base : "root");
 	free(real);
 	return err;
 }

@@ -207,7 +207,8 @@ int p9_parse(struct p9_request *request, uint8_t *bytes, size_t have, uint64_t t
 void p9_reply_begin(struct p9_reply *reply, uint8_t *bytes, size_t limit, uint8_t type,
 		    uint16_t tag)
 {
-	*reply = (struct p9_reply){ .bytes = bytes, .limit = limit };
+	*reply = (struct p9_reply){ .limit = limit };
+	reply->bytes = bytes;
 	p9_put(reply, 0, 4);
 	p9_put(reply, type, 1);
 	p9_put(reply, tag, 2);

@@ -4,8 +4,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
+#include "files.h"
 #include "p9_client.h"
 #include "virtio/9p.h"
 #include "virtio_rig.h"
@@ -244,4 +251,85 @@ int p9_walk(uint32_t newfid, const char *path)
 int p9_clunk(uint32_t fid)
 {
 	return p9_call(P9_TCLUNK, "d", fid);
+}
+
+/* --- the folder --- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+int p9_setup(void **state)
+{
+	int err = virtio_rig_setup(state);
+
+	if (err)
+		return err;
+	file_make("outside", "secret", 6);
+	return mkdir(file_path("share"), 0755);
+}
+
+int p9_teardown(void **state)
+{
+	nftw(file_path("share"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return virtio_rig_teardown(state);
+}
+
+const char *p9_shared(const char *name)
+{
+	char path[NAME_MAX + 16];
+
+	snprintf(path, sizeof(path), "share/%s", name);
+	return file_path(path);
+}
+
+void p9_make(const char *name, const char *text)
+{
+	char path[NAME_MAX + 16];
+
+	snprintf(path, sizeof(path), "share/%s", name);
+	file_make(path, text, strlen(text));
+}
+
+struct stat p9_stat_of(const char *name)
+{
+	struct stat st;
+	int err = lstat(p9_shared(name), &st);
+
+	assert_int_equal(err, 0);
+	return st;
+}
+
+bool p9_is_there(const char *name)
+{
+	struct stat st;
+
+	return lstat(p9_shared(name), &st) == 0;
+}
+
+void p9_assert_holds(const char *name, const char *text)
+{
+	char bytes[256] = { 0 };
+	int fd = open(p9_shared(name), O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, bytes, sizeof(bytes) - 1), strlen(text));
+	assert_string_equal(bytes, text);
+	close(fd);
+}
+
+uint32_t p9_given_gid(void)
+{
+	return geteuid() ? getgid() : P9_GID;
+}
+
+int p9_set(uint32_t fid, uint32_t valid, uint32_t mode, uint64_t size, uint64_t atime,
+	   uint64_t mtime)
+{
+	return p9_call(P9_TSETATTR,
+		       "ddddd"
+		       "qqqqq",
+		       fid, valid, mode, getuid(), getgid(), size, atime, 11ULL, mtime, 22ULL);
 }

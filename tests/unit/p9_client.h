@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include "virtio/9p_wire.h"
 
-#define P9_ROOT 0 /* the fid that p9_start() attaches */
+#define P9_GID  4712 /* the guest's, in tests of who owns what */
+#define P9_ROOT 0    /* the fid that p9_start() attaches */
 
 /* The test's folder, shared, on a started device; no session. msize of the session that p9_start() opens on it. */
 void p9_share(const char *dir, bool readonly);
@@ -35,5 +36,20 @@ size_t p9_left(void);
 /* Walks from the root to `path`, whose parts '/' separates; newfid stands for it then. */
 int p9_walk(uint32_t newfid, const char *path);
 int p9_clunk(uint32_t fid);
+
+/* setup/teardown of a test, virtio_rig_setup() included: share/, the folder to share, and outside, a file beside it. */
+int p9_setup(void **state);
+int p9_teardown(void **state);
+/* On the host's side of things, by names in share/; a path is file_path()'s. */
+const char *p9_shared(const char *name);
+void p9_make(const char *name, const char *text);
+struct stat p9_stat_of(const char *name);
+bool p9_is_there(const char *name);
+void p9_assert_holds(const char *name, const char *text);
+/* Whose a new file is that the guest gives to P9_GID. */
+uint32_t p9_given_gid(void);
+/* Tsetattr; this process's user and group. */
+int p9_set(uint32_t fid, uint32_t valid, uint32_t mode, uint64_t size, uint64_t atime,
+	   uint64_t mtime);
 
 #endif

@@ -23,79 +23,7 @@
 #include "virtio_rig.h"
 
 #define UID 4711
-#define GID 4712
 #define KIB 1024
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-/* share/: the shared folder; outside: a file beside it. */
-static int setup(void **state)
-{
-	int err = virtio_rig_setup(state);
-
-	if (err)
-		return err;
-	file_make("outside", "secret", 6);
-	return mkdir(file_path("share"), 0755);
-}
-
-static int teardown(void **state)
-{
-	nftw(file_path("share"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	return virtio_rig_teardown(state);
-}
-
-static const char *shared(const char *name)
-{
-	char path[NAME_MAX + 16];
-
-	snprintf(path, sizeof(path), "share/%s", name);
-	return file_path(path);
-}
-
-static void make(const char *name, const char *text)
-{
-	char path[NAME_MAX + 16];
-
-	snprintf(path, sizeof(path), "share/%s", name);
-	file_make(path, text, strlen(text));
-}
-
-static struct stat stat_of(const char *name)
-{
-	struct stat st;
-	int err = lstat(shared(name), &st);
-
-	assert_int_equal(err, 0);
-	return st;
-}
-
-static bool is_there(const char *name)
-{
-	struct stat st;
-
-	return lstat(shared(name), &st) == 0;
-}
-
-static void assert_holds(const char *name, const char *text)
-{
-	char bytes[256] = { 0 };
-	int fd = open(shared(name), O_RDONLY | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(read(fd, bytes, sizeof(bytes) - 1), strlen(text));
-	assert_string_equal(bytes, text);
-	close(fd);
-}
-
-static uint32_t given_gid(void)
-{
-	return geteuid() ? getgid() : GID;
-}
 
 /* --- sessions --- */
 
@@ -148,20 +76,20 @@ static void a_reset_forgets_all_fids(void **state)
 static void attach_gives_the_folder_or_one_in_it(void **state)
 {
 	(void)state;
-	mkdir(shared("sub"), 0755);
-	assert_int_equal(symlink("/sub", shared("link")), 0);
-	assert_int_equal(symlink("/../../..", shared("up")), 0);
+	mkdir(p9_shared("sub"), 0755);
+	assert_int_equal(symlink("/sub", p9_shared("link")), 0);
+	assert_int_equal(symlink("/../../..", p9_shared("up")), 0);
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_call(P9_TATTACH, "ddssd", 1, P9_NOFID, "u", "sub", 0), 0);
 	assert_int_equal(p9_next(1), 0x80);
 	p9_next(4);
-	assert_int_equal(p9_next(8), stat_of("sub").st_ino);
+	assert_int_equal(p9_next(8), p9_stat_of("sub").st_ino);
 	assert_int_equal(p9_call(P9_TATTACH, "ddssd", 2, P9_NOFID, "u", "/link", 0), 0);
 	p9_next(5);
-	assert_int_equal(p9_next(8), stat_of("sub").st_ino);
+	assert_int_equal(p9_next(8), p9_stat_of("sub").st_ino);
 	assert_int_equal(p9_call(P9_TATTACH, "ddssd", 3, P9_NOFID, "u", "up/../../..", 0), 0);
 	p9_next(5);
-	assert_int_equal(p9_next(8), stat_of("").st_ino);
+	assert_int_equal(p9_next(8), p9_stat_of("").st_ino);
 	assert_int_equal(p9_call(P9_TATTACH, "ddssd", 4, P9_NOFID, "u", "none", 0), -ENOENT);
 	assert_int_equal(p9_call(P9_TATTACH, "ddssd", 1, P9_NOFID, "u", "", 0), -EEXIST);
 	assert_int_equal(p9_call(P9_TATTACH, "ddssd", P9_NOFID, P9_NOFID, "u", "", 0), -EEXIST);
@@ -182,9 +110,9 @@ static void flush_is_answered(void **state)
 static void walk_goes_as_far_as_it_can(void **state)
 {
 	(void)state;
-	mkdir(shared("a"), 0755);
-	mkdir(shared("a/b"), 0755);
-	make("a/b/c", "");
+	mkdir(p9_shared("a"), 0755);
+	mkdir(p9_shared("a/b"), 0755);
+	p9_make("a/b/c", "");
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_call(P9_TWALK, "ddwsss", P9_ROOT, 1, 3, "a", "b", "c"), 0);
 	assert_int_equal(p9_next(2), 3);
@@ -192,7 +120,7 @@ static void walk_goes_as_far_as_it_can(void **state)
 	p9_next_bytes(2 * P9_QID_SIZE);
 	assert_int_equal(p9_next(1), 0);
 	p9_next(4);
-	assert_int_equal(p9_next(8), stat_of("a/b/c").st_ino);
+	assert_int_equal(p9_next(8), p9_stat_of("a/b/c").st_ino);
 	/* The newfid comes into being only with the whole walk. */
 	assert_int_equal(p9_call(P9_TWALK, "ddwsss", P9_ROOT, 2, 3, "a", "x", "c"), 0);
 	assert_int_equal(p9_next(2), 1);
@@ -209,27 +137,6 @@ static void walk_goes_as_far_as_it_can(void **state)
 	assert_int_equal(p9_clunk(3), -EBADF);
 }
 
-/* The last test: what is taken from a process's limit it does not get back. */
-static void there_are_so_many_fids_and_no_more(void **state)
-{
-	const struct rlimit few = { 512, 512 };
-	uint32_t fid = 1;
-
-	(void)state;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	p9_start(file_path("share"), false);
-	while (fid < 1000000 && !p9_call(P9_TWALK, "ddw", P9_ROOT, fid, 0))
-		fid++;
-	assert_int_equal(fid, 128);
-	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, fid, 0), -EMFILE);
-	assert_int_equal(p9_call(P9_TLOPEN, "dd", P9_ROOT, 0), -EMFILE);
-	assert_int_equal(p9_clunk(1), 0);
-	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, 1, 0), 0);
-	assert_int_equal(p9_clunk(1), 0);
-	assert_int_equal(p9_call(P9_TLOPEN, "dd", P9_ROOT, 0), 0);
-	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, 1, 0), -EMFILE);
-}
-
 /* --- attributes --- */
 
 static void getattr_tells_what_stat_does(void **state)
@@ -237,11 +144,11 @@ static void getattr_tells_what_stat_does(void **state)
 	struct stat st;
 
 	(void)state;
-	make("f", "12345");
+	p9_make("f", "12345");
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_walk(1, "f"), 0);
 	assert_int_equal(p9_call(P9_TGETATTR, "dq", 1, 0x7ffULL), 0);
-	st = stat_of("f");
+	st = p9_stat_of("f");
 	assert_int_equal(p9_left(), 153);
 	assert_int_equal(p9_next(8), 0x7ff);
 	assert_int_equal(p9_next(1), 0);
@@ -263,59 +170,50 @@ static void getattr_tells_what_stat_does(void **state)
 	assert_int_equal(p9_next(8), st.st_ctim.tv_nsec);
 }
 
-static int setattr(uint32_t fid, uint32_t valid, uint32_t mode, uint64_t size, uint64_t atime,
-		   uint64_t mtime)
-{
-	return p9_call(P9_TSETATTR,
-		       "ddddd"
-		       "qqqqq",
-		       fid, valid, mode, getuid(), getgid(), size, atime, 11ULL, mtime, 22ULL);
-}
-
 static void setattr_changes_only_what_is_valid(void **state)
 {
 	struct stat st;
 
 	(void)state;
-	make("f", "12345");
+	p9_make("f", "12345");
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_walk(1, "f"), 0);
-	assert_int_equal(setattr(1, P9_SET_MODE | P9_SET_UID | P9_SET_GID, 04751, 0, 0, 0), 0);
-	st = stat_of("f");
+	assert_int_equal(p9_set(1, P9_SET_MODE | P9_SET_UID | P9_SET_GID, 04751, 0, 0, 0), 0);
+	st = p9_stat_of("f");
 	assert_int_equal(st.st_mode & 07777, 04751);
 	assert_int_equal(st.st_size, 5);
-	assert_int_equal(setattr(1,
-				 P9_SET_SIZE | P9_SET_ATIME | P9_SET_ATIME_VALUE | P9_SET_MTIME |
-					 P9_SET_MTIME_VALUE,
-				 0, 3, 1000, 2000),
+	assert_int_equal(p9_set(1,
+				P9_SET_SIZE | P9_SET_ATIME | P9_SET_ATIME_VALUE | P9_SET_MTIME |
+					P9_SET_MTIME_VALUE,
+				0, 3, 1000, 2000),
 			 0);
-	st = stat_of("f");
+	st = p9_stat_of("f");
 	assert_int_equal(st.st_size, 3);
 	assert_int_equal(st.st_atim.tv_sec, 1000);
 	assert_int_equal(st.st_atim.tv_nsec, 11);
 	assert_int_equal(st.st_mtim.tv_sec, 2000);
 	assert_int_equal(st.st_mtim.tv_nsec, 22);
-	assert_int_equal(setattr(1, P9_SET_MTIME, 0, 0, 0, 0), 0);
-	st = stat_of("f");
+	assert_int_equal(p9_set(1, P9_SET_MTIME, 0, 0, 0, 0), 0);
+	st = p9_stat_of("f");
 	assert_int_equal(st.st_atim.tv_sec, 1000);
 	assert_true(st.st_mtim.tv_sec > 2000);
-	assert_int_equal(setattr(1, P9_SET_SIZE, 0, 1ULL << 63, 0, 0), -EINVAL);
-	assert_int_equal(setattr(P9_ROOT, P9_SET_SIZE, 0, 1, 0, 0), -EINVAL);
-	assert_int_equal(setattr(P9_ROOT, P9_SET_MODE, 0700, 0, 0, 0), 0);
-	assert_int_equal(stat_of("").st_mode & 07777, 0700);
+	assert_int_equal(p9_set(1, P9_SET_SIZE, 0, 1ULL << 63, 0, 0), -EINVAL);
+	assert_int_equal(p9_set(P9_ROOT, P9_SET_SIZE, 0, 1, 0, 0), -EINVAL);
+	assert_int_equal(p9_set(P9_ROOT, P9_SET_MODE, 0700, 0, 0, 0), 0);
+	assert_int_equal(p9_stat_of("").st_mode & 07777, 0700);
 }
 
 /* A file that is open for writing may be truncated whatever its mode has become. */
 static void setattr_truncates_through_the_open_file(void **state)
 {
 	(void)state;
-	make("f", "12345");
+	p9_make("f", "12345");
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_walk(1, "f"), 0);
 	assert_int_equal(p9_call(P9_TLOPEN, "dd", 1, O_RDWR), 0);
-	chmod(shared("f"), 0);
-	assert_int_equal(setattr(1, P9_SET_SIZE, 0, 2, 0, 0), 0);
-	assert_int_equal(stat_of("f").st_size, 2);
+	chmod(p9_shared("f"), 0);
+	assert_int_equal(p9_set(1, P9_SET_SIZE, 0, 2, 0, 0), 0);
+	assert_int_equal(p9_stat_of("f").st_size, 2);
 }
 
 /* A link's own times and owner, never its target's. */
@@ -324,14 +222,14 @@ static void setattr_does_not_follow_links(void **state)
 	struct stat before, after;
 
 	(void)state;
-	assert_int_equal(symlink("../outside", shared("link")), 0);
+	assert_int_equal(symlink("../outside", p9_shared("link")), 0);
 	stat(file_path("outside"), &before);
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_walk(1, "link"), 0);
-	assert_int_equal(setattr(1, P9_SET_MTIME | P9_SET_MTIME_VALUE, 0, 0, 0, 77), 0);
-	assert_int_equal(stat_of("link").st_mtim.tv_sec, 77);
-	assert_true(setattr(1, P9_SET_SIZE, 0, 0, 0, 0) < 0);
-	assert_true(setattr(1, P9_SET_MODE, 0777, 0, 0, 0) < 0);
+	assert_int_equal(p9_set(1, P9_SET_MTIME | P9_SET_MTIME_VALUE, 0, 0, 0, 77), 0);
+	assert_int_equal(p9_stat_of("link").st_mtim.tv_sec, 77);
+	assert_true(p9_set(1, P9_SET_SIZE, 0, 0, 0, 0) < 0);
+	assert_true(p9_set(1, P9_SET_MODE, 0777, 0, 0, 0) < 0);
 	stat(file_path("outside"), &after);
 	assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
 	assert_int_equal(before.st_mode, after.st_mode);
@@ -345,7 +243,7 @@ static void statfs_tells_the_file_systems_numbers(void **state)
 	(void)state;
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_call(P9_TSTATFS, "d", P9_ROOT), 0);
-	statvfs(shared(""), &st);
+	statvfs(p9_shared(""), &st);
 	assert_int_equal(p9_next(4), V9FS_MAGIC);
 	assert_int_equal(p9_next(4), st.f_bsize);
 	assert_int_equal(p9_next(8), st.f_blocks);
@@ -394,7 +292,7 @@ static void a_file_is_read_and_written_in_place(void **state)
 		assert_int_equal(p9_call(P9_TFSYNC, "dd", 1, 0), 0);
 		assert_int_equal(p9_call(P9_TFSYNC, "dd", 1, 1), 0);
 		assert_int_equal(p9_call(P9_TREMOVE, "d", 1), 0);
-		assert_false(is_there("f"));
+		assert_false(p9_is_there("f"));
 	}
 	free(bytes);
 	free(zeros);
@@ -403,7 +301,7 @@ static void a_file_is_read_and_written_in_place(void **state)
 static void lopen_takes_linuxs_flags(void **state)
 {
 	(void)state;
-	make("f", "12345");
+	p9_make("f", "12345");
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_walk(1, "f"), 0);
 	assert_int_equal(p9_call(P9_TLOPEN, "dd", 1, P9_OPEN_APPEND | 1 | 0100000), 0);
@@ -412,7 +310,7 @@ static void lopen_takes_linuxs_flags(void **state)
 	assert_int_equal(p9_next(4), 0);
 	assert_int_equal(p9_left(), 0);
 	assert_int_equal(p9_write_call(1, 0, 2, "67", 2, 4096), 0);
-	assert_holds("f", "1234567");
+	p9_assert_holds("f", "1234567");
 	assert_int_equal(p9_read_call(1, 0, 2, 4096, 4096), -EBADF);
 	assert_int_equal(p9_call(P9_TLOPEN, "dd", 1, 0), -EBUSY);
 	assert_int_equal(p9_call(P9_TWALK, "ddw", 1, 1, 0), -EBUSY);
@@ -422,7 +320,7 @@ static void lopen_takes_linuxs_flags(void **state)
 	assert_int_equal(p9_read_call(2, 0, 2, 4096, 4096), -EBADF);
 	assert_int_equal(p9_call(P9_TFSYNC, "dd", 2, 0), -EBADF);
 	assert_int_equal(p9_call(P9_TLOPEN, "dd", 2, 2 | P9_OPEN_TRUNC | P9_OPEN_SYNC), 0);
-	assert_holds("f", "");
+	p9_assert_holds("f", "");
 	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, 3, 0), 0);
 	assert_int_equal(p9_call(P9_TLOPEN, "dd", 3, 1), -EISDIR);
 	assert_int_equal(p9_call(P9_TLOPEN, "dd", 3, P9_OPEN_DIRECTORY), 0);
@@ -434,35 +332,36 @@ static void lcreate_opens_what_is_there_unless_exclusive(void **state)
 	struct stat st;
 
 	(void)state;
-	make("old", "12345");
-	mkdir(shared("dir"), 0755);
+	p9_make("old", "12345");
+	mkdir(p9_shared("dir"), 0755);
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_call(P9_TATTACH, "ddssd", 1, P9_NOFID, "", "", UID), 0);
-	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 1, "new", O_RDWR, 0102666, GID), 0);
-	st = stat_of("new");
+	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 1, "new", O_RDWR, 0102666, P9_GID), 0);
+	st = p9_stat_of("new");
 	assert_int_equal(st.st_mode, S_IFREG | 02666);
 	assert_int_equal(st.st_uid, geteuid() ? geteuid() : UID);
-	assert_int_equal(st.st_gid, given_gid());
+	assert_int_equal(st.st_gid, p9_given_gid());
 	/* The fid is the file's now. */
 	assert_int_equal(p9_call(P9_TGETATTR, "dq", 1, 0x7ffULL), 0);
 	p9_next(8 + 5);
 	assert_int_equal(p9_next(8), st.st_ino);
-	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 1, "new", O_RDWR, 0666, GID), -EBUSY);
+	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 1, "new", O_RDWR, 0666, P9_GID), -EBUSY);
 
 	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, 2, 0), 0);
-	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 2, "old", P9_OPEN_EXCL | O_RDWR, 0666, GID),
-			 -EEXIST);
-	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 2, "dir", O_RDWR, 0666, GID), -EISDIR);
-	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 2, "old", O_RDWR, 0600, GID), 0);
+	assert_int_equal(
+		p9_call(P9_TLCREATE, "dsddd", 2, "old", P9_OPEN_EXCL | O_RDWR, 0666, P9_GID),
+		-EEXIST);
+	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 2, "dir", O_RDWR, 0666, P9_GID), -EISDIR);
+	assert_int_equal(p9_call(P9_TLCREATE, "dsddd", 2, "old", O_RDWR, 0600, P9_GID), 0);
 	assert_int_equal(p9_read_call(2, 0, 100, 4096, 4096), 0);
 	assert_int_equal(p9_next(4), 5);
-	assert_int_equal(stat_of("old").st_mode & 0777, 0644);
+	assert_int_equal(p9_stat_of("old").st_mode & 0777, 0644);
 }
 
 static void locks_are_answered(void **state)
 {
 	(void)state;
-	make("f", "");
+	p9_make("f", "");
 	p9_start(file_path("share"), false);
 	assert_int_equal(p9_walk(1, "f"), 0);
 	assert_int_equal(p9_call(P9_TLOCK, "dbdqqds", 1, 1, 0, 0ULL, 0ULL, 1, "guest"), -EBADF);
@@ -477,185 +376,30 @@ static void locks_are_answered(void **state)
 	assert_string_equal(p9_next_string(), "guest");
 }
 
-/* --- folders --- */
-
-/* Reads on from `offset`, count bytes at most; returns the next offset, or 0 at the end. Names are crossed off. */
-static uint64_t read_some(uint32_t fid, uint64_t offset, uint32_t count, bool *seen,
-			  unsigned *total)
+/* The last test: what is taken from a process's limit it does not get back. */
+static void there_are_so_many_fids_and_no_more(void **state)
 {
-	uint64_t next = 0;
-	unsigned number;
-	size_t size;
-
-	assert_int_equal(p9_call(P9_TREADDIR, "dqd", fid, offset, count), 0);
-	assert_in_range(p9_left(), 4, count + 4);
-	size = p9_next(4);
-	assert_int_equal(size, p9_left());
-	while (p9_left()) {
-		const char *name;
-		uint64_t path;
-		uint8_t type = (uint8_t)p9_next(1);
-
-		p9_next(4);
-		path = p9_next(8);
-		next = p9_next(8);
-		assert_int_equal(p9_next(1), type == 0x80 ? DT_DIR : DT_REG);
-		name = p9_next_string();
-		if (sscanf(name, "file-%u", &number) == 1) {
-			assert_false(seen[number]);
-			seen[number] = true;
-			assert_int_equal(path, stat_of(name).st_ino);
-		} else {
-			assert_true(!strcmp(name, ".") || !strcmp(name, ".."));
-			assert_int_equal(path, stat_of("").st_ino);
-		}
-		++*total;
-	}
-	return next;
-}
-
-static void readdir_tells_every_entry_once(void **state)
-{
-	static const uint32_t counts[] = { 65536, 4096, 300, 1 << 30 };
-	enum { FILES = 500 };
+	const struct rlimit few = { 512, 512 };
+	uint32_t fid = 1;
 
 	(void)state;
-	for (unsigned i = 0; i < FILES; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "file-%03u-with-a-long-name", i);
-		make(name, "");
-	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	p9_start(file_path("share"), false);
+	while (fid < 1000000 && !p9_call(P9_TWALK, "ddw", P9_ROOT, fid, 0))
+		fid++;
+	assert_int_equal(fid, 128);
+	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, fid, 0), -EMFILE);
+	assert_int_equal(p9_call(P9_TLOPEN, "dd", P9_ROOT, 0), -EMFILE);
+	assert_int_equal(p9_clunk(1), 0);
 	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, 1, 0), 0);
-	assert_int_equal(p9_call(P9_TREADDIR, "dqd", 1, 0ULL, 4096), -EBADF);
-	assert_int_equal(p9_call(P9_TLOPEN, "dd", 1, 0), 0);
-	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
-		bool seen[FILES] = { 0 };
-		unsigned total = 0;
-		uint64_t offset = 0;
-
-		while ((offset = read_some(1, offset, counts[i], seen, &total)))
-			assert_true(total <= FILES + 2);
-		assert_int_equal(total, FILES + 2);
-	}
-	/* Not even one fits; no such place. */
-	assert_int_equal(p9_call(P9_TREADDIR, "dqd", 1, 0ULL, 20), -EINVAL);
-	assert_int_equal(p9_call(P9_TREADDIR, "dqd", 1, ~0ULL, 4096), -EINVAL);
-}
-
-static void names_come_and_go(void **state)
-{
-	char target[64] = { 0 };
-	struct stat st;
-
-	(void)state;
-	p9_start(file_path("share"), false);
-	assert_int_equal(p9_call(P9_TMKDIR, "dsdd", P9_ROOT, "dir", 02750, GID), 0);
-	st = stat_of("dir");
-	assert_int_equal(st.st_mode, S_IFDIR | 02750);
-	assert_int_equal(st.st_gid, given_gid());
-	assert_int_equal(p9_next(1), 0x80);
-	p9_next(4);
-	assert_int_equal(p9_next(8), st.st_ino);
-	assert_int_equal(p9_call(P9_TMKDIR, "dsdd", P9_ROOT, "dir", 0755, GID), -EEXIST);
-	assert_int_equal(p9_walk(1, "dir"), 0);
-
-	assert_int_equal(p9_call(P9_TSYMLINK, "dssd", 1, "link", "/etc/passwd", GID), 0);
-	assert_int_equal(p9_next(1), 0x02);
-	assert_int_equal(readlink(shared("dir/link"), target, sizeof(target)), 11);
-	assert_string_equal(target, "/etc/passwd");
-	assert_int_equal(p9_walk(2, "dir/link"), 0);
-	assert_int_equal(p9_call(P9_TREADLINK, "d", 2), 0);
-	assert_string_equal(p9_next_string(), "/etc/passwd");
-	assert_int_equal(p9_call(P9_TREADLINK, "d", 1), -EINVAL);
-
-	assert_int_equal(p9_call(P9_TMKNOD, "dsdddd", 1, "fifo", S_IFIFO | 0622, 0, 0, GID), 0);
-	assert_int_equal(stat_of("dir/fifo").st_mode, S_IFIFO | 0622);
-	assert_int_equal(p9_call(P9_TMKNOD, "dsdddd", 1, "file", S_IFREG | 0600, 0, 0, GID), 0);
-	assert_int_equal(stat_of("dir/file").st_mode, S_IFREG | 0600);
-
-	assert_int_equal(p9_walk(3, "dir/file"), 0);
-	assert_int_equal(p9_call(P9_TLINK, "dds", P9_ROOT, 3, "second"), 0);
-	assert_int_equal(stat_of("second").st_ino, stat_of("dir/file").st_ino);
-	assert_int_equal(p9_call(P9_TLINK, "dds", P9_ROOT, 2, "link2"), 0);
-	assert_int_equal(stat_of("link2").st_mode & S_IFMT, S_IFLNK);
-	assert_int_equal(p9_call(P9_TLINK, "dds", P9_ROOT, 99, "third"), -EBADF);
-
-	assert_int_equal(p9_call(P9_TUNLINKAT, "dsd", 1, "fifo", 0), 0);
-	assert_false(is_there("dir/fifo"));
-	assert_int_equal(p9_call(P9_TUNLINKAT, "dsd", 1, "fifo", 0), -ENOENT);
-	assert_int_equal(p9_call(P9_TUNLINKAT, "dsd", P9_ROOT, "dir", P9_UNLINK_DIRECTORY),
-			 -ENOTEMPTY);
-	assert_int_equal(p9_call(P9_TUNLINKAT, "dsd", P9_ROOT, "dir", 0), -EISDIR);
-	assert_int_equal(p9_call(P9_TUNLINKAT, "dsd", P9_ROOT, "dir", 1), -EINVAL);
-}
-
-static void files_are_renamed_by_name_and_by_fid(void **state)
-{
-	(void)state;
-	mkdir(shared("a"), 0755);
-	mkdir(shared("b"), 0755);
-	make("a/f", "1");
-	p9_start(file_path("share"), false);
-	assert_int_equal(p9_walk(1, "a"), 0);
-	assert_int_equal(p9_walk(2, "b"), 0);
-	assert_int_equal(p9_walk(3, "a/f"), 0);
-	assert_int_equal(p9_call(P9_TRENAMEAT, "dsds", 1, "f", 2, "g"), 0);
-	assert_holds("b/g", "1");
-	/* The fid knows where its file has gone, whoever moved it. */
-	assert_int_equal(p9_call(P9_TRENAME, "dds", 3, 1, "h"), 0);
-	assert_holds("a/h", "1");
-	assert_int_equal(rename(shared("a"), shared("c")), 0);
-	assert_int_equal(p9_call(P9_TRENAME, "dds", 3, 2, "i"), 0);
-	assert_holds("b/i", "1");
-	assert_int_equal(p9_call(P9_TREMOVE, "d", 3), 0);
-	assert_false(is_there("b/i"));
-	assert_int_equal(p9_clunk(3), -EBADF);
-	/* A folder, open: and the root, which stays. */
-	assert_int_equal(p9_call(P9_TREMOVE, "d", 1), 0);
-	assert_false(is_there("c"));
-	assert_int_equal(p9_call(P9_TRENAMEAT, "dsds", P9_ROOT, "b", 77, "g"), -EBADF);
-	assert_int_equal(p9_call(P9_TRENAME, "dds", 2, 77, "g"), -EBADF);
-	assert_int_equal(p9_call(P9_TRENAME, "dds", P9_ROOT, 2, "g"), -EBUSY);
-	assert_int_equal(p9_call(P9_TREMOVE, "d", P9_ROOT), -EBUSY);
-	assert_int_equal(p9_clunk(P9_ROOT), -EBADF);
-}
-
-/* What is not in the share any more is not touched through the share. */
-static void a_file_that_left_the_share_stays(void **state)
-{
-	(void)state;
-	make("f", "1");
-	make("g", "2");
-	p9_start(file_path("share"), false);
-	assert_int_equal(p9_walk(1, "f"), 0);
-	assert_int_equal(p9_walk(2, "g"), 0);
-	assert_int_equal(rename(shared("f"), file_path("gone")), 0);
-	assert_int_equal(p9_call(P9_TRENAME, "dds", 1, P9_ROOT, "back"), -ESTALE);
-	assert_int_equal(p9_call(P9_TREMOVE, "d", 1), -ESTALE);
-	assert_int_equal(access(file_path("gone"), F_OK), 0);
-	assert_int_equal(unlink(shared("g")), 0);
-	assert_int_equal(p9_call(P9_TREMOVE, "d", 2), -ESTALE);
-}
-
-static void an_unlinked_file_lives_while_its_fid_does(void **state)
-{
-	(void)state;
-	make("f", "12345");
-	p9_start(file_path("share"), false);
-	assert_int_equal(p9_walk(1, "f"), 0);
-	assert_int_equal(p9_call(P9_TLOPEN, "dd", 1, 2), 0);
-	assert_int_equal(p9_call(P9_TUNLINKAT, "dsd", P9_ROOT, "f", 0), 0);
-	assert_int_equal(p9_read_call(1, 0, 5, 4096, 4096), 0);
-	assert_int_equal(p9_next(4), 5);
-	assert_int_equal(p9_call(P9_TGETATTR, "dq", 1, 0x7ffULL), 0);
-	assert_int_equal(setattr(1, P9_SET_SIZE, 0, 1, 0, 0), 0);
+	assert_int_equal(p9_clunk(1), 0);
+	assert_int_equal(p9_call(P9_TLOPEN, "dd", P9_ROOT, 0), 0);
+	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, 1, 0), -EMFILE);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, p9_setup, p9_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(version_agrees_on_the_smaller_msize),
 		TEST(another_version_is_unknown_and_no_session),
@@ -674,11 +418,6 @@ int main(void)
 		TEST(lopen_takes_linuxs_flags),
 		TEST(lcreate_opens_what_is_there_unless_exclusive),
 		TEST(locks_are_answered),
-		TEST(readdir_tells_every_entry_once),
-		TEST(names_come_and_go),
-		TEST(files_are_renamed_by_name_and_by_fid),
-		TEST(a_file_that_left_the_share_stays),
-		TEST(an_unlinked_file_lives_while_its_fid_does),
 		TEST(there_are_so_many_fids_and_no_more),
 	};
 

@@ -26,39 +26,17 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define KIB           1024
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static const char *shared(const char *name)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "share/%s", name);
-	return file_path(path);
-}
-
-/* share/file, share/dir/inside; outside: what nobody may see. */
+/* share/file, share/dir/outside; outside: what nobody may see. */
 static int setup(void **state)
 {
-	int err = virtio_rig_setup(state);
+	int err = p9_setup(state);
 
 	if (err)
 		return err;
-	file_make("outside", "secret", 6);
-	mkdir(file_path("share"), 0755);
-	mkdir(shared("dir"), 0755);
-	file_make("share/file", "12345", 5);
-	file_make("share/dir/outside", "inside", 6);
+	p9_make("file", "12345");
+	mkdir(p9_shared("dir"), 0755);
+	p9_make("dir/outside", "inside");
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	nftw(file_path("share"), remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	return virtio_rig_teardown(state);
 }
 
 static int counted;
@@ -165,7 +143,7 @@ static void a_link_is_never_followed(void **state)
 	(void)state;
 	p9_start(file_path("share"), false);
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
-		assert_int_equal(symlink(targets[i], shared("link")), 0);
+		assert_int_equal(symlink(targets[i], p9_shared("link")), 0);
 		assert_int_equal(p9_walk(1, "link"), 0);
 		assert_int_equal(p9_call(P9_TLOPEN, "dd", 1, 0), -ELOOP);
 		assert_int_equal(p9_call(P9_TLOPEN, "dd", 1, P9_OPEN_DIRECTORY), -ELOOP);
@@ -240,9 +218,9 @@ static void a_folder_swapped_for_a_link_leads_nowhere(void **state)
 	unsigned reads;
 
 	(void)state;
-	strcpy(swapper.dir, shared("dir"));
-	strcpy(swapper.link, shared("link"));
-	strcpy(swapper.aside, shared("aside"));
+	strcpy(swapper.dir, p9_shared("dir"));
+	strcpy(swapper.link, p9_shared("link"));
+	strcpy(swapper.aside, p9_shared("aside"));
 	assert_int_equal(symlink("..", swapper.link), 0);
 	p9_start(file_path("share"), false);
 	assert_int_equal(pthread_create(&thread, NULL, swap, &swapper), 0);
@@ -271,8 +249,8 @@ static void what_is_no_file_is_not_opened(void **state)
 	static const uint32_t flags[] = { 0, 1, 2, 2 | P9_OPEN_TRUNC, 04000, 1 | 04000 };
 
 	(void)state;
-	assert_int_equal(mkfifo(shared("fifo"), 0666), 0);
-	make_socket(shared("socket"));
+	assert_int_equal(mkfifo(p9_shared("fifo"), 0666), 0);
+	make_socket(p9_shared("socket"));
 	p9_start(file_path("share"), false);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		assert_int_equal(p9_walk(1, names[i]), 0);
@@ -304,7 +282,7 @@ static void a_device_is_neither_opened_nor_made(void **state)
 		assert_int_equal(
 			p9_call(P9_TMKNOD, "dsdddd", P9_ROOT, "node", types[i] | 0666, 1, 3, 0),
 			-EPERM);
-	assert_int_equal(access(shared("node"), F_OK), -1);
+	assert_int_equal(access(p9_shared("node"), F_OK), -1);
 }
 
 /* --- a read-only share --- */
@@ -413,7 +391,7 @@ static void a_message_cut_short_is_refused(void **state)
 			assert_int_equal(p9_raw_call(bytes, messages[i].size, 4096), -EINVAL);
 		}
 	}
-	assert_int_equal(access(shared("b"), F_OK), -1);
+	assert_int_equal(access(p9_shared("b"), F_OK), -1);
 }
 
 static void counts_are_only_numbers(void **state)
@@ -441,7 +419,7 @@ static void counts_are_only_numbers(void **state)
 	assert_int_equal(p9_next(4), 2);
 	/* A chain may hold more than msize: no message does. */
 	assert_int_equal(p9_write_call(1, 0, 600 * KIB, bytes, 600 * KIB, 64 * KIB), -EINVAL);
-	assert_int_equal(truncate(shared("file"), 600 * KIB), 0);
+	assert_int_equal(truncate(p9_shared("file"), 600 * KIB), 0);
 	assert_int_equal(p9_read_call(1, 0, 600 * KIB, 600 * KIB, 64 * KIB), 0);
 	assert_int_equal(p9_next(4), 512 * KIB - P9_READ_HEADER);
 	assert_int_equal(p9_call(P9_TWALK, "ddw", P9_ROOT, 2, 17), -EINVAL);
@@ -517,7 +495,7 @@ static void requests_on_one_fid_come_one_after_the_other(void **state)
 		if (i >= 2)
 			assert_int_equal(reply[7], EBADF);
 	}
-	assert_int_equal(access(shared("file"), F_OK), 0);
+	assert_int_equal(access(p9_shared("file"), F_OK), 0);
 }
 
 /* --- the option --- */
@@ -575,7 +553,7 @@ static void a_wrong_option_is_named(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, p9_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_name_is_one_component),
 		TEST(other_strings_are_bounded),
