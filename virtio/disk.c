@@ -58,8 +58,7 @@ static int open_file(struct disk *disk)
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return refuse(-EINVAL, "disk %s is neither a file nor a block device", disk->path);
 	disk->device = S_ISBLK(st.st_mode);
-	disk->physical =
-		st.st_blksize > 0 && st.st_blksize <= PHYSICAL_MAX ? (uint32_t)st.st_blksize : 0;
+	disk->physical = st.st_blksize > 0 ? (uint32_t)st.st_blksize : 0;
 	if (fcntl(disk->fd, F_SETFL, disk->direct ? O_DIRECT : 0) == 0)
 		return 0;
 	if (disk->direct && errno == EINVAL)
@@ -166,7 +165,7 @@ static void ask_device(struct disk *disk)
 	if (ioctl(disk->fd, BLKSSZGET, &block) == 0 && block >= DISK_SECTOR &&
 	    block <= (int)BLOCK_MAX)
 		disk->block = (uint32_t)block;
-	if (ioctl(disk->fd, BLKPBSZGET, &value) == 0 && value <= PHYSICAL_MAX)
+	if (ioctl(disk->fd, BLKPBSZGET, &value) == 0)
 		disk->physical = value;
 	if (ioctl(disk->fd, BLKIOOPT, &value) == 0)
 		disk->optimal = value;
@@ -186,7 +185,8 @@ static int learn_blocks(struct disk *disk)
 		ask_device(disk);
 	if (disk->direct)
 		err = try_alignment(disk);
-	if (!power_of_two(disk->physical) || disk->physical < disk->block)
+	if (!power_of_two(disk->physical) || disk->physical < disk->block ||
+	    disk->physical > PHYSICAL_MAX)
 		disk->physical = disk->block;
 	if (!disk->read_only)
 		disk->discards = disk->device ? device_discards(disk) : file_discards(disk);

@@ -13,6 +13,9 @@
 #include "blk_rig.h"
 #include "virtio/blk.h"
 
+#define PAGE    4096
+#define HEADERS 512
+
 struct blk_rig blk_rig;
 
 int blk_rig_setup(void **state)
@@ -55,8 +58,9 @@ struct blk *blk_rig_make(uint64_t size, const char *options)
 	assert_int_equal(virtio_disk_config_parse(&blk_rig.config, text), 0);
 	assert_int_equal(blk_create(&vdev, &blk_rig.config, &vrig.env), 0);
 	virtio_rig_connect(vdev, false);
-	blk_rig.header = virtio_rig_alloc(sizeof(struct virtio_blk_outhdr));
-	blk_rig.data = virtio_rig_alloc(BLK_RIG_DATA);
+	blk_rig.headers = virtio_rig_alloc(HEADERS * sizeof(struct virtio_blk_outhdr));
+	blk_rig.header = blk_rig.headers;
+	blk_rig.data = (virtio_rig_alloc(BLK_RIG_DATA + PAGE) + PAGE - 1) / PAGE * PAGE;
 	blk_rig.status = virtio_rig_alloc(1);
 	return (struct blk *)((char *)vdev - offsetof(struct blk, vdev));
 }
@@ -79,14 +83,17 @@ void blk_rig_file(uint64_t offset, void *bytes, size_t size)
 
 int blk_rig_offer(uint32_t type, uint64_t sector, const void *out, uint32_t size)
 {
-	struct virtio_blk_outhdr *header = virtio_rig_at(blk_rig.header, sizeof(*header));
+	uint64_t at =
+		blk_rig.headers + blk_rig.offers++ % HEADERS * sizeof(struct virtio_blk_outhdr);
+	struct virtio_blk_outhdr *header = virtio_rig_at(at, sizeof(*header));
 	const struct virtq_buffer buffers[] = {
-		{ blk_rig.header, sizeof(*header) },
+		{ at, sizeof(*header) },
 		{ blk_rig.data, size },
 		{ blk_rig.status, 1 },
 	};
 	int id;
 
+	blk_rig.header = at;
 	*header = (struct virtio_blk_outhdr){ htole32(type), 0, htole64(sector) };
 	*(uint8_t *)virtio_rig_at(blk_rig.status, 1) = 0xaa;
 	if (out)

@@ -13,7 +13,9 @@
 
 struct blk_rig {
 	struct virtio_disk_config config;
-	uint64_t header, data, status; /* of blk_rig_request(), guest-physical */
+	uint64_t headers; /* guest-physical: each request has the next */
+	unsigned offers;
+	uint64_t header, data, status; /* of the last request; data is aligned to 4 KiB */
 	uint32_t len;                  /* what the device gave for the last one */
 };
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -41,6 +42,7 @@ void fake_aio_finish(unsigned index, long result)
 	struct iocb *iocb = fake_aio.pending[index];
 	struct io_event *event = &fake_aio.done[fake_aio.done_count++];
 
+	assert(index < fake_aio.pending_count);
 	if (result == FAKE_AIO_DO)
 		result = perform(iocb);
 	*event = (struct io_event){ .data = iocb->data, .obj = iocb };
