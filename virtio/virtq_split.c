@@ -65,6 +65,7 @@ static int read_chain(struct virtq *vq, struct virtq_chain *chain, unsigned inde
 	const void *table = vq->desc;
 	unsigned entries = vq->size;
 	struct vring_desc desc;
+	bool indirect = false;
 	int err;
 
 	for (unsigned left = entries; left > 0; left--) {
@@ -72,13 +73,14 @@ static int read_chain(struct virtq *vq, struct virtq_chain *chain, unsigned inde
 			return virtq_break(vq, "a descriptor is outside of its table");
 		virtq_copy_desc(&desc, (const struct vring_desc *)table + index);
 		if (desc.flags & VRING_DESC_F_INDIRECT) {
-			if (table != vq->desc)
+			if (indirect)
 				return virtq_break(vq,
 						   "an indirect descriptor in an indirect table");
 			err = virtq_indirect_table(vq, desc.addr, desc.len, desc.flags, &table,
 						   &entries);
 			if (err)
 				return err;
+			indirect = true;
 			index = 0;
 			left = entries + 1;
 			continue;
