@@ -7,11 +7,13 @@
 #include <lkvm/report.h>
 #include <lkvm/virtio.h>
 #include "9p.h"
+#include "balloon.h"
 #include "blk.h"
 #include "device.h"
 #include "mmio.h"
 #include "net.h"
 #include "pci.h"
+#include "rng.h"
 
 /* One device and what it hangs on: on one of the buses, once it is there. */
 struct placed_device {
@@ -119,6 +121,20 @@ static int create_shares(struct virtio *virtio)
 	return err;
 }
 
+static int create_rng_and_balloon(struct virtio *virtio)
+{
+	const struct virtio_config *config = virtio->config;
+	struct virtio_device *vdev;
+	int err = 0;
+
+	if (config->rng)
+		err = add(virtio, rng_create(&vdev, &virtio->env), &vdev);
+	if (!err && (config->balloon || config->balloon_control))
+		err = add(virtio, balloon_create(&vdev, config->balloon_control, &virtio->env),
+			  &vdev);
+	return err;
+}
+
 static int create_devices(struct virtio *virtio)
 {
 	int err = create_disks(virtio);
@@ -127,6 +143,8 @@ static int create_devices(struct virtio *virtio)
 		err = create_networks(virtio);
 	if (!err)
 		err = create_shares(virtio);
+	if (!err)
+		err = create_rng_and_balloon(virtio);
 	return err;
 }
 

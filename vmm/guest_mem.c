@@ -63,6 +63,8 @@ static int map_hugetlbfs(struct guest_mem *mem, const char *dir)
 	}
 	close(fd);
 	mem->host = mem->reservation;
+	mem->page_size = page_size;
+	mem->huge = true;
 	return err;
 }
 
@@ -79,6 +81,7 @@ static int map_anonymous(struct guest_mem *mem)
 		return report(-errno, "cannot reserve %lu MiB of guest memory",
 			      (unsigned long)(mem->size >> 20));
 	mem->reservation = at;
+	mem->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	mem->host = (uint8_t *)align_up((uintptr_t)at, SZ_2M);
 	/* Without THP in the host's kernel the guest runs on small pages: slower, not wrong. */
 	madvise(mem->host, mem->size, MADV_HUGEPAGE);
@@ -105,4 +108,17 @@ void *guest_mem_range(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 	if (gpa < mem->base || gpa - mem->base > mem->size || len > mem->size - (gpa - mem->base))
 		return NULL;
 	return mem->host + (gpa - mem->base);
+}
+
+/* A file's pages live on in it until they are punched out. */
+int guest_mem_discard(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
+{
+	uint64_t start = align_up(gpa - mem->base, mem->page_size);
+	uint64_t end = (gpa - mem->base + len) & ~(mem->page_size - 1);
+
+	if (start >= end)
+		return 0;
+	if (madvise(mem->host + start, end - start, mem->huge ? MADV_REMOVE : MADV_DONTNEED) < 0)
+		return -errno;
+	return 0;
 }

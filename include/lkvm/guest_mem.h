@@ -19,6 +19,8 @@ struct guest_mem {
 	uint8_t *host;     /* of base; 2 MiB-aligned (the huge page's size under hugetlbfs) */
 	void *reservation; /* what munmap() takes: host plus alignment slack */
 	size_t reserved;
+	uint64_t page_size; /* of what backs it: the least that can be given back */
+	bool huge;          /* hugetlbfs */
 };
 
 /* Reserves the RAM; no page of it is touched. Reports what fails. destroy accepts a half-made or zeroed object. */
@@ -27,5 +29,11 @@ void guest_mem_destroy(struct guest_mem *mem);
 
 /* Host address of [gpa, gpa + len), or NULL where any byte of it is not RAM. len 0 is valid anywhere in RAM. */
 void *guest_mem_range(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
+/*
+ * Gives those host pages back to the host that lie wholly in [gpa, gpa + len), which is RAM; what the guest reads there
+ * next is zeros (or an image mapped there). -errno, not reported.
+ */
+int guest_mem_discard(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 
 #endif

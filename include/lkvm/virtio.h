@@ -39,6 +39,8 @@ struct virtio_config {
 	const struct virtio_share_config *shares;
 	size_t share_count;
 	bool rng;
+	bool balloon;
+	const char *balloon_control; /* a FIFO that sizes the balloon, which is then there; or NULL */
 	bool assigned; /* a device is passed through */
 };
 

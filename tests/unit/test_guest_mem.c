@@ -179,6 +179,53 @@ static void huge_pages_come_from_the_mount_that_is_named(void **state)
 	guest_mem_destroy(&mem);
 }
 
+static void only_whole_pages_are_given_back(void **state)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	const struct {
+		uint64_t at, len, first, count;
+	} cases[] = {
+		{ 0, SIZE, 0, SIZE / page },
+		{ 0, page, 0, 1 },
+		{ 1, page, 0, 0 },
+		{ 1, 2 * page, 1, 1 },
+		{ page - 1, page + 1, 1, 1 },
+		{ page, 2 * page - 1, 1, 1 },
+		{ 0, page - 1, 0, 0 },
+		{ SIZE - page, page, SIZE / page - 1, 1 },
+		{ SIZE, 0, 0, 0 },
+	};
+	struct guest_mem mem;
+
+	(void)state;
+	create(&mem, BASE, SIZE);
+	assert_int_equal(mem.page_size, page);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memset(mem.host, 1, SIZE);
+		assert_int_equal(guest_mem_discard(&mem, BASE + cases[i].at, cases[i].len), 0);
+		for (uint64_t n = 0; n < SIZE / page; n++)
+			assert_int_equal(mem.host[n * page], n - cases[i].first >= cases[i].count);
+	}
+	guest_mem_destroy(&mem);
+}
+
+static void huge_pages_are_given_back_to_their_pool(void **state)
+{
+	struct guest_mem_config config = { BASE, 4 * SZ_2M, SHMEM };
+	struct guest_mem mem;
+
+	(void)state;
+	assert_int_equal(guest_mem_create(&mem, &config), 0);
+	assert_int_equal(mem.page_size, SZ_2M);
+	memset(mem.host, 1, 4 * SZ_2M);
+	assert_int_equal(guest_mem_discard(&mem, BASE + SZ_1M, 3 * SZ_1M), 0);
+	assert_int_equal(resident_pages(&mem), 3 * SZ_2M / (uint64_t)sysconf(_SC_PAGESIZE));
+	assert_int_equal(mem.host[SZ_2M - 1], 1);
+	assert_int_equal(mem.host[SZ_2M], 0);
+	assert_int_equal(mem.host[2 * SZ_2M], 1);
+	guest_mem_destroy(&mem);
+}
+
 static void huge_pages_that_cannot_be_had_are_explained(void **state)
 {
 	static const struct {
@@ -230,6 +277,8 @@ int main(void)
 		TEST(ram_may_end_where_the_address_space_does),
 		TEST(ram_that_no_process_can_have_is_refused),
 		TEST(huge_pages_come_from_the_mount_that_is_named),
+		TEST(only_whole_pages_are_given_back),
+		TEST(huge_pages_are_given_back_to_their_pool),
 		TEST(huge_pages_that_cannot_be_had_are_explained),
 		TEST(zeroed_ram_can_be_destroyed),
 	};
