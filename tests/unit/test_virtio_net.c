@@ -10,9 +10,9 @@
 #include <cmocka.h>
 #include "net_rig.h"
 
-#define RX   0
-#define TX   1
-#define CTRL 2
+#define RX      0
+#define TX      1
+#define CONTROL 2
 
 static void start(uint64_t features)
 {
@@ -361,7 +361,7 @@ static void broken_queues_stop_the_card_until_reset(void **state)
 
 	(void)state;
 	net_rig_make("tapif=lo", false);
-	for (unsigned queue = RX; queue <= CTRL; queue++) {
+	for (unsigned queue = RX; queue <= CONTROL; queue++) {
 		struct virtq_buffer outside = { VRIG_RAM + VRIG_RAM_SIZE - 8, 64 };
 
 		virtio_rig_start(NET_BIT(MRG_RXBUF) | NET_BIT(CTRL_VQ), 16);
