@@ -161,7 +161,7 @@ bool net_transmit(struct virtio_net *net, struct virtq *vq,
 
 void net_ctrl_handle(struct virtio_net *net, struct virtq *vq);
 void net_filter_reset(struct net_filter *filter);
-/* For a tap; head.count 0: all packets. */
+/* For a tap; count 0: all packets. */
 void net_filter_for_tap(const struct virtio_net *net, struct tap_filter *filter);
 
 /* --- net_rx.c --- */

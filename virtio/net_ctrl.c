@@ -201,7 +201,7 @@ void net_filter_reset(struct net_filter *filter)
 
 static void add(struct tap_filter *to, const uint8_t *mac)
 {
-	memcpy(to->mac[to->head.count++], mac, MAC_SIZE);
+	memcpy(to->mac[to->count++], mac, MAC_SIZE);
 }
 
 /* A tap knows single addresses and groups; the first one that is no group's must be among the first eight. */
@@ -223,5 +223,5 @@ void net_filter_for_tap(const struct virtio_net *net, struct tap_filter *to)
 		if (filter->mac[i][0] & 1 && !filter->no_multicast)
 			add(to, filter->mac[i]);
 	if (filter->all_multicast && !filter->no_multicast)
-		to->head.flags = TUN_FLT_ALLMULTI;
+		to->flags = TUN_FLT_ALLMULTI;
 }

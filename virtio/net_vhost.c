@@ -130,6 +130,14 @@ static void close_all(struct virtio_net *net)
 	net_tap_close(net);
 }
 
+/* vhost gives up on packets for an interface that is gone before we learn of it. */
+static bool excused(struct vhost *vhost, const struct virtq *vq)
+{
+	struct virtio_net *net = net_of(vhost->vdev);
+
+	return !net_link_is_up(net) || tap_is_gone(&net->tap, vq->index / 2);
+}
+
 static const struct net_backend vhost_backend = {
 	.activate = activate,
 	.start_queue = start_queue,
@@ -151,8 +159,10 @@ int net_vhost_create(struct virtio_net *net)
 
 	net->backend = &vhost_backend;
 	err = net_tap_open(net);
-	for (unsigned pair = 0; pair < net->max_pairs && err >= 0; pair++)
+	for (unsigned pair = 0; pair < net->max_pairs && err >= 0; pair++) {
 		err = vhost_open(&net->vhost[pair], &net->vdev, VHOST_PATH, 2 * pair, 2);
+		net->vhost[pair].excused = excused;
+	}
 	if (err >= 0)
 		err = vhost_features(&net->vhost[0], &net->vhost_features);
 	if (err < 0)

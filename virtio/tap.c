@@ -222,6 +222,13 @@ int tap_attach_queue(struct tap *tap, unsigned queue, bool attach)
 	return err;
 }
 
+bool tap_is_gone(struct tap *tap, unsigned queue)
+{
+	struct ifreq request = { 0 };
+
+	return queue >= tap->count || virtio_ioctl_call(tap->fds[queue], TUNGETIFF, &request) < 0;
+}
+
 /* Reading one byte takes the whole packet. No more than a queue of the host's holds by default. */
 void tap_drain(struct tap *tap)
 {

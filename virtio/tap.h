@@ -6,6 +6,7 @@
 #ifndef VIRTIO_TAP_H
 #define VIRTIO_TAP_H
 
+#include <assert.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,11 +22,15 @@
 
 #define TAP_FILTER_MAX 64 /* addresses */
 
-/* Which of the packets for the interface its reader wants to have; none: all. */
+/* Which of the packets for the interface its reader wants to have; none: all. A struct tun_filter. */
 struct tap_filter {
-	struct tun_filter head;
+	uint16_t flags, count;
 	uint8_t mac[TAP_FILTER_MAX][VIRTIO_NETWORK_MAC_SIZE];
 };
+
+static_assert(offsetof(struct tap_filter, count) == offsetof(struct tun_filter, count) &&
+		      offsetof(struct tap_filter, mac) == sizeof(struct tun_filter),
+	      "as the ioctl takes it");
 
 struct tap {
 	const struct virtio_network_config *config;
@@ -59,6 +64,9 @@ int tap_set_offloads(struct tap *tap, unsigned offloads);
 int tap_set_filter(struct tap *tap, const struct tap_filter *filter);
 /* Whether the host spreads packets to this queue. */
 int tap_attach_queue(struct tap *tap, unsigned queue, bool attach);
+
+/* Whether a queue has no interface, or none that it is attached to. */
+bool tap_is_gone(struct tap *tap, unsigned queue);
 
 /* Forgets packets that were waiting before there was a driver. */
 void tap_drain(struct tap *tap);

@@ -45,7 +45,7 @@ static void error_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	clear(source->fd);
 	virtio_lock(vdev);
-	if (vring->vq)
+	if (vring->vq && !(vring->vhost->excused && vring->vhost->excused(vring->vhost, vring->vq)))
 		virtio_device_break(vdev, "the host's vhost cannot serve a queue");
 	virtio_unlock(vdev);
 }

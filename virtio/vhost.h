@@ -29,6 +29,8 @@ struct vhost {
 	int fd;
 	unsigned first, count; /* of the device's queues */
 	struct vhost_vring vrings[VHOST_VRINGS_MAX];
+	/* Whether what the back end could not do with a queue is the host's fault, not the driver's; NULL: never. */
+	bool (*excused)(struct vhost *vhost, const struct virtq *vq);
 };
 
 /*

@@ -100,6 +100,8 @@ static int tap_ioctl(struct fake_tap *tap, unsigned long request, void *arg)
 	switch (request) {
 	case TUNSETIFF:
 		return set_interface(tap, arg);
+	case TUNGETIFF:
+		return tap->attached && tap->peer >= 0 ? 0 : -EBADFD;
 	case TUNSETVNETHDRSZ:
 		fake_host.header = *(int *)arg;
 		return 0;
