@@ -59,8 +59,10 @@ static const struct cli_option run_options[] = {
 	{ 0, "irq-report", "FILE",
 	  "Write how devices' interrupts reach the guest: at the end, on SIGUSR1", cli_take_string,
 	  FIELD(machine.irq_report) },
-	{ 0, "console", "serial[,out=FILE|fd:N][,in=FILE|fd:N]",
-	  "What UART 0 is connected to (stdin and stdout)", run_take_console, 0 },
+	{ 0, "console",
+	  "serial|virtio[,out=FILE|fd:N][,in=FILE|fd:N][,port=NAME[,out=...][,in=...]]...",
+	  "The guest's console, and what it is connected to (serial; stdin and stdout)",
+	  run_take_console, 0 },
 	{ 0, "tty", "N", "Connect UART N to a pty", run_take_tty, 0 },
 	{ 0, "irqchip", "auto|gicv3-its|gicv3|gicv2m|gicv2",
 	  "Interrupt controller (auto: the first the host has)", run_take_irqchip, 0 },
@@ -105,8 +107,8 @@ static int check_params(const struct machine_config *machine)
 	size_t limit = machine->features.aarch32 ? ARM_COMMAND_LINE : ARM64_COMMAND_LINE;
 	size_t len = machine->params ? strlen(machine->params) : 0;
 
-	if (!machine->nodefaults && !machine->firmware)
-		len += sizeof(MACHINE_PARAMS);
+	if (machine_console_params(machine))
+		len += strlen(machine_console_params(machine)) + 1;
 	if (len < limit)
 		return 0;
 	return refuse(-E2BIG,
@@ -127,7 +129,8 @@ static int check(const struct run_options *options)
 		return refuse(-EINVAL, "--initrd needs --kernel: firmware finds its own");
 	if (machine->firmware_address && !machine->firmware)
 		return refuse(-EINVAL, "--firmware-address needs --firmware");
-	if (machine->tty[0] && (machine->console_in || machine->console_out))
+	if (machine->tty[0] && !machine->console_virtio &&
+	    (machine->console_in || machine->console_out))
 		return refuse(-EINVAL, "--tty 0 and --console's in= and out= exclude each other");
 	return check_params(machine);
 }

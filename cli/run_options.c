@@ -12,6 +12,8 @@
 #define SVE_VL_STEP 128
 #define SVE_VL_MAX  2048
 
+#define PORT_NAME_MAX 63
+
 void run_options_free(struct run_options *options)
 {
 	run_devices_free(options);
@@ -101,34 +103,64 @@ int run_take_doorbell(void *target, const struct cli_option *option, const char 
 	return 0;
 }
 
+/* A port's name, and where its in= and out= go. */
+static int take_port(struct machine_config *config, const struct cli_option *option,
+		     const char *name)
+{
+	unsigned most = sizeof(config->ports) / sizeof(config->ports[0]);
+
+	if (!config->console_virtio)
+		return refuse(-EINVAL, "--%s: a serial console has no ports", option->name);
+	if (!*name || strlen(name) > PORT_NAME_MAX || strchr(name, '/'))
+		return refuse(-EINVAL,
+			      "--%s: \"%s\" is no port's name: 1 to %d characters without a /",
+			      option->name, name, PORT_NAME_MAX);
+	if (config->port_count == most)
+		return refuse(-EINVAL, "--%s: more than %u ports", option->name, most);
+	config->ports[config->port_count++] = (struct machine_port){ .name = name };
+	return 0;
+}
+
+static int take_console_part(struct machine_config *config, const struct cli_option *option,
+			     const char *part)
+{
+	struct machine_port *port =
+		config->port_count ? &config->ports[config->port_count - 1] : NULL;
+
+	if (!strncmp(part, "out=", 4) && part[4])
+		*(port ? &port->out : &config->console_out) = part + 4;
+	else if (!strncmp(part, "in=", 3) && part[3])
+		*(port ? &port->in : &config->console_in) = part + 3;
+	else if (!strncmp(part, "port=", 5))
+		return take_port(config, option, part + 5);
+	else
+		return refuse(-EINVAL,
+			      "--%s: %s is none of out=FILE|fd:N, in=FILE|fd:N and port=NAME",
+			      option->name, part);
+	return 0;
+}
+
 int run_take_console(void *target, const struct cli_option *option, const char *value)
 {
 	struct run_options *options = target;
 	struct machine_config *config = &options->machine;
 	char *rest, *part;
+	int err = 0;
 
 	free(options->console);
 	options->console = strdup(value);
 	if (!options->console)
 		return report(-ENOMEM, "--%s", option->name);
 	config->console_in = config->console_out = NULL;
+	config->port_count = 0;
 	rest = options->console;
 	part = strsep(&rest, ",");
-	if (!strcmp(part, "virtio"))
-		return refuse(-ENOTSUP, "--%s: this lkvm has no virtio console, only serial",
-			      option->name);
-	if (strcmp(part, "serial"))
-		return refuse(-EINVAL, "--%s: %s is no console: serial", option->name, part);
-	while ((part = strsep(&rest, ","))) {
-		if (!strncmp(part, "out=", 4) && part[4])
-			config->console_out = part + 4;
-		else if (!strncmp(part, "in=", 3) && part[3])
-			config->console_in = part + 3;
-		else
-			return refuse(-EINVAL, "--%s: %s is neither out=FILE|fd:N nor in=FILE|fd:N",
-				      option->name, part);
-	}
-	return 0;
+	config->console_virtio = !strcmp(part, "virtio");
+	if (!config->console_virtio && strcmp(part, "serial"))
+		return refuse(-EINVAL, "--%s: %s is neither serial nor virtio", option->name, part);
+	while (!err && (part = strsep(&rest, ",")))
+		err = take_console_part(config, option, part);
+	return err;
 }
 
 int run_take_tty(void *target, const struct cli_option *option, const char *value)

@@ -82,11 +82,12 @@ static int map_memory(struct machine *machine)
 static char *make_bootargs(const struct machine_config *config)
 {
 	const char *params = config->params ? config->params : "";
+	const char *console = machine_console_params(config);
 	char *args;
 
 	/* A kernel's last console= is its /dev/console: what the user says counts. */
-	if (asprintf(&args, "%s%s%s", config->nodefaults || config->firmware ? "" : MACHINE_PARAMS,
-		     !config->nodefaults && !config->firmware && *params ? " " : "", params) < 0)
+	if (asprintf(&args, "%s%s%s", console ? console : "", console && *params ? " " : "",
+		     params) < 0)
 		return NULL;
 	return args;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the UARTs are connected to: stdio, files, file descriptors, ptys. */
+/* What the UARTs and the virtio console are connected to: stdio, files, file descriptors, ptys. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -58,17 +58,55 @@ static int open_spec(const char *spec, int flags, int *out_fd, bool *ours)
 	return err;
 }
 
-static int open_first(struct console *console, const struct machine_config *config)
+/* NULL stays what it is. */
+static int open_specs(struct console *console, const char *in, const char *out)
 {
 	int err = 0;
 
+	if (in)
+		err = open_spec(in, O_RDONLY, &console->in_fd, &console->close_in);
+	if (!err && out)
+		err = open_spec(out, O_WRONLY | O_CREAT | O_TRUNC, &console->out_fd,
+				&console->close_out);
+	return err;
+}
+
+/* Which of them is the console: UART 0, or port 0 of the virtio console. */
+static unsigned console_index(const struct machine *machine)
+{
+	return machine->config.console_virtio ? MAP_UARTS : 0;
+}
+
+static int open_console(struct console *console, const struct machine_config *config)
+{
 	console->in_fd = STDIN_FILENO;
 	console->out_fd = STDOUT_FILENO;
-	if (config->console_in)
-		err = open_spec(config->console_in, O_RDONLY, &console->in_fd, &console->close_in);
-	if (!err && config->console_out)
-		err = open_spec(config->console_out, O_WRONLY | O_CREAT | O_TRUNC, &console->out_fd,
-				&console->close_out);
+	return open_specs(console, config->console_in, config->console_out);
+}
+
+static int open_ports(struct machine *machine)
+{
+	const struct machine_config *config = &machine->config;
+	struct virtio_terminal_config *terminal = &machine->terminal;
+	int err = 0;
+
+	if (!config->console_virtio)
+		return 0;
+	terminal->count = 1 + config->port_count;
+	for (unsigned n = 0; n < terminal->count && !err; n++) {
+		struct console *console = &machine->consoles[MAP_UARTS + n];
+		const struct machine_port *port = n ? &config->ports[n - 1] : NULL;
+
+		if (port)
+			err = open_specs(console, port->in, port->out);
+		terminal->ports[n] = (struct virtio_port_config){
+			.name = port ? port->name : NULL,
+			.in_fd = console->in_fd,
+			.out_fd = console->out_fd,
+			.escape = console->in_fd == STDIN_FILENO,
+		};
+	}
+	machine->config.virtio.terminal = terminal;
 	return err;
 }
 
@@ -111,16 +149,16 @@ int consoles_open(struct machine *machine)
 {
 	int err = 0;
 
-	for (unsigned n = 0; n < MAP_UARTS && !err; n++) {
+	for (unsigned n = 0; n < CONSOLES && !err; n++) {
 		struct console *console = &machine->consoles[n];
 
 		*console = (struct console){ .in_fd = -1, .out_fd = -1, .slave_fd = -1 };
-		if (machine->config.tty[n])
+		if (n < MAP_UARTS && machine->config.tty[n])
 			err = open_pty(console, n);
-		else if (n == 0)
-			err = open_first(console, &machine->config);
+		else if (n == console_index(machine))
+			err = open_console(console, &machine->config);
 	}
-	return err;
+	return err ? err : open_ports(machine);
 }
 
 /* Another job's terminal is in the mode that job wants, and who changed it would be stopped. */
@@ -131,7 +169,7 @@ static bool in_foreground(void)
 
 void consoles_raw(struct machine *machine)
 {
-	struct console *console = &machine->consoles[0];
+	struct console *console = &machine->consoles[console_index(machine)];
 	struct termios raw;
 
 	if (console->in_fd != STDIN_FILENO || tcgetattr(STDIN_FILENO, &console->saved) < 0 ||
@@ -145,7 +183,7 @@ void consoles_raw(struct machine *machine)
 
 void consoles_close(struct machine *machine)
 {
-	for (unsigned n = 0; n < MAP_UARTS; n++) {
+	for (unsigned n = 0; n < CONSOLES; n++) {
 		struct console *console = &machine->consoles[n];
 
 		if (console->raw && in_foreground())

@@ -109,7 +109,7 @@ static int make_buses(struct machine *machine)
 static int make_uarts(struct machine *machine)
 {
 	static const char *const names[MAP_UARTS] = { "UART 0", "UART 1", "UART 2", "UART 3" };
-	int err = consoles_open(machine);
+	int err = 0;
 
 	for (unsigned n = 0; n < MAP_UARTS && !err; n++) {
 		struct uart_config config = {
@@ -163,7 +163,7 @@ int machine_create(struct machine **machine, const struct machine_config *config
 	new->config.virtio.assigned = config->vfio_count;
 	new->host.fd = new->vm.fd = new->loop.epoll_fd = new->loop.wake.fd = -1;
 	new->kernel.file.fd = new->initrd.fd = -1;
-	for (unsigned n = 0; n < MAP_UARTS; n++)
+	for (unsigned n = 0; n < CONSOLES; n++)
 		new->consoles[n] = (struct console){ .in_fd = -1, .out_fd = -1, .slave_fd = -1 };
 	err = machine_check_host(new);
 	if (!err)
@@ -174,6 +174,8 @@ int machine_create(struct machine **machine, const struct machine_config *config
 		err = loop_create(&new->loop);
 	if (!err)
 		err = mmio_bus_create(&new->mmio);
+	if (!err)
+		err = consoles_open(new);
 	if (!err)
 		err = make_memory(new);
 	if (!err)
@@ -198,9 +200,9 @@ void machine_destroy(struct machine *machine)
 	rtc_destroy(&machine->rtc);
 	for (unsigned n = 0; n < MAP_UARTS; n++)
 		uart_destroy(&machine->uarts[n]);
-	consoles_close(machine);
 	pci_bus_destroy(&machine->pci);
 	virtio_destroy(machine->virtio);
+	consoles_close(machine);
 	vfio_destroy(machine->vfio);
 	if (machine->pvtime)
 		munmap(machine->pvtime, MAP_PVTIME_SIZE);

@@ -21,7 +21,7 @@
 #include <lkvm/virtio.h>
 #include <lkvm/vm.h>
 
-/* Where UART n's bytes come from and go to. */
+/* Where a console's bytes come from and go to. */
 struct console {
 	int in_fd, out_fd;
 	bool close_in, close_out; /* ours */
@@ -29,6 +29,8 @@ struct console {
 	bool raw;                 /* saved holds what the terminal was */
 	struct termios saved;
 };
+
+#define CONSOLES (MAP_UARTS + VIRTIO_CONSOLE_PORTS)
 
 /* Signals and the time limit, as events of the loop. */
 struct lifetime {
@@ -53,7 +55,9 @@ struct machine {
 	struct image_file initrd;
 	struct boot_layout layout;
 	struct loop loop;
-	struct console consoles[MAP_UARTS];
+	struct console
+		consoles[CONSOLES]; /* the UARTs', then those of the virtio console's ports */
+	struct virtio_terminal_config terminal;
 	struct lifetime lifetime;
 	struct guest_mem ram;
 	void *pvtime; /* MAP_PVTIME_SIZE bytes, or NULL */
@@ -83,7 +87,7 @@ int machine_check_host(struct machine *machine);
 int machine_boot(struct machine *machine);
 void machine_unboot(struct machine *machine);
 
-/* console.c: opens what the configuration names, prints the pty's name; raw puts a terminal on stdin into raw mode. */
+/* console.c: opens what the configuration names, prints the pty's name, fills in config.virtio.terminal; raw puts a terminal on stdin into raw mode. */
 int consoles_open(struct machine *machine);
 void consoles_raw(struct machine *machine);
 void consoles_close(struct machine *machine);

@@ -9,6 +9,7 @@
 #include "9p.h"
 #include "balloon.h"
 #include "blk.h"
+#include "console.h"
 #include "device.h"
 #include "mmio.h"
 #include "net.h"
@@ -121,6 +122,15 @@ static int create_shares(struct virtio *virtio)
 	return err;
 }
 
+static int create_console(struct virtio *virtio)
+{
+	struct virtio_device *vdev;
+
+	if (!virtio->config->terminal)
+		return 0;
+	return add(virtio, console_create(&vdev, virtio->config->terminal, &virtio->env), &vdev);
+}
+
 static int create_rng_and_balloon(struct virtio *virtio)
 {
 	const struct virtio_config *config = virtio->config;
@@ -143,6 +153,8 @@ static int create_devices(struct virtio *virtio)
 		err = create_networks(virtio);
 	if (!err)
 		err = create_shares(virtio);
+	if (!err)
+		err = create_console(virtio);
 	if (!err)
 		err = create_rng_and_balloon(virtio);
 	return err;

@@ -20,8 +20,10 @@ struct vcpu_affinity {
 	cpu_set_t cpus;
 };
 
-/* What a kernel's command line begins with, but for nodefaults; then a space and `params`. */
-#define MACHINE_PARAMS "console=ttyS0"
+/* A port of the virtio console, beside the console itself: what it is connected to is "fd:N", a file, or nothing (NULL). */
+struct machine_port {
+	const char *name, *in, *out;
+};
 
 /* All strings and arrays stay the caller's and outlive the machine. */
 struct machine_config {
@@ -44,7 +46,10 @@ struct machine_config {
 	bool kaslr_seed_given;
 	uint64_t kaslr_seed;
 	const char *console_in, *console_out; /* "fd:N" or a file; NULL: stdin, stdout */
-	bool tty[MAP_UARTS];                  /* UART n on a pty of its own */
+	bool console_virtio;                  /* the console is a virtio device, not UART 0 */
+	struct machine_port ports[VIRTIO_CONSOLE_PORTS - 1];
+	unsigned port_count;
+	bool tty[MAP_UARTS]; /* UART n on a pty of its own */
 	bool restart_on_reset;
 	unsigned timeout; /* seconds; 0: none */
 	const struct vfio_device_config *vfio;
@@ -53,6 +58,14 @@ struct machine_config {
 	struct vfio_doorbell_choice msi_doorbell; /* of devices whose configuration does not say */
 	struct virtio_config virtio;              /* `assigned` is the machine's to say */
 };
+
+/* What a kernel's command line begins with; then a space and `params`. NULL: it begins with these. */
+static inline const char *machine_console_params(const struct machine_config *config)
+{
+	if (config->nodefaults || config->firmware)
+		return NULL;
+	return config->console_virtio ? "console=hvc0" : "console=ttyS0";
+}
 
 struct machine;
 

@@ -15,6 +15,7 @@
 #include <lkvm/mmio.h>
 #include <lkvm/pci.h>
 #include <lkvm/virtio_9p.h>
+#include <lkvm/virtio_console.h>
 #include <lkvm/virtio_disk.h>
 #include <lkvm/virtio_net.h>
 #include <lkvm/vm.h>
@@ -38,10 +39,12 @@ struct virtio_config {
 	size_t network_count;
 	const struct virtio_share_config *shares;
 	size_t share_count;
+	const struct virtio_terminal_config *terminal; /* NULL: no console */
 	bool rng;
 	bool balloon;
-	const char *balloon_control; /* a FIFO that sizes the balloon, which is then there; or NULL */
-	bool assigned; /* a device is passed through */
+	const char
+		*balloon_control; /* a FIFO that sizes the balloon, which is then there; or NULL */
+	bool assigned;            /* a device is passed through */
 };
 
 struct virtio; /* all of a machine's virtio devices */
