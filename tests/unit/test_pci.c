@@ -268,6 +268,17 @@ static void what_does_not_fit_is_named(void **state)
 	assert_int_equal(pci_bus_assign(&bus), 0);
 }
 
+static void a_slot_that_is_spoken_for_goes_to_who_names_it(void **state)
+{
+	(void)state;
+	bus.spoken_for = 1u << 0 | 1u << 2 | 1u << 31;
+	assert_int_equal(add(0, -1)->devfn, 0x08);
+	assert_int_equal(add(1, -1)->devfn, 0x18);
+	assert_int_equal(add(2, 0x10)->devfn, 0x10);
+	assert_int_equal(add(3, 0xf8)->devfn, 0xf8);
+	assert_int_equal(add(4, 0x00)->devfn, 0x00);
+}
+
 static void a_slot_without_function_0(void **state)
 {
 	(void)state;
@@ -392,6 +403,7 @@ int main(void)
 		TEST(addresses_of_every_kind),
 		TEST(without_a_64_bit_window),
 		TEST(what_does_not_fit_is_named),
+		TEST(a_slot_that_is_spoken_for_goes_to_who_names_it),
 		TEST(a_slot_without_function_0),
 		TEST(random_functions),
 		TEST(a_full_bus),
