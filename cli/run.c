@@ -49,6 +49,8 @@ static const struct cli_option run_options[] = {
 	  FIELD(no_dhcp) },
 	{ 0, "9p", "DIR[,TAG][,ro]", "Share a folder with the guest over 9p; repeatable",
 	  run_take_share, 0 },
+	{ 0, "vsock", "CID", "Sockets between host and guest, whose context ID this is",
+	  run_take_vsock, 0 },
 	{ 0, "rng", NULL, "Give the guest a source of random numbers", cli_take_true,
 	  FIELD(machine.virtio.rng) },
 	{ 0, "balloon", NULL, "Give the guest a balloon, by which it gives memory back",

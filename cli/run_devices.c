@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <lkvm/report.h>
+#include <lkvm/virtio_vsock.h>
 #include "run_devices.h"
 
 void run_devices_free(struct run_options *options)
@@ -76,4 +77,12 @@ int run_take_share(void *target, const struct cli_option *option, const char *va
 	if (!err)
 		virtio->share_count++;
 	return err;
+}
+
+int run_take_vsock(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+
+	(void)option;
+	return virtio_vsock_cid_parse(&options->machine.virtio.vsock_cid, value);
 }

@@ -15,6 +15,7 @@
 #include "net.h"
 #include "pci.h"
 #include "rng.h"
+#include "vsock.h"
 
 /* One device and what it hangs on: on one of the buses, once it is there. */
 struct placed_device {
@@ -122,6 +123,14 @@ static int create_shares(struct virtio *virtio)
 	return err;
 }
 
+static int create_vsock(struct virtio *virtio)
+{
+	uint32_t cid = virtio->config->vsock_cid;
+	struct virtio_device *vdev;
+
+	return cid ? add(virtio, vsock_create(&vdev, cid, &virtio->env), &vdev) : 0;
+}
+
 static int create_console(struct virtio *virtio)
 {
 	struct virtio_device *vdev;
@@ -153,6 +162,8 @@ static int create_devices(struct virtio *virtio)
 		err = create_networks(virtio);
 	if (!err)
 		err = create_shares(virtio);
+	if (!err)
+		err = create_vsock(virtio);
 	if (!err)
 		err = create_console(virtio);
 	if (!err)

@@ -39,6 +39,7 @@ struct virtio_config {
 	size_t network_count;
 	const struct virtio_share_config *shares;
 	size_t share_count;
+	uint32_t vsock_cid;                            /* 0: no vsock */
 	const struct virtio_terminal_config *terminal; /* NULL: no console */
 	bool rng;
 	bool balloon;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@ void fake_host_reset(void)
 	memset(&fake_host, 0, sizeof(fake_host));
 	fake_host.offloads_known = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN |
 				   TUN_F_UFO | TUN_F_USO4 | TUN_F_USO6;
+	fake_host.send_limit = INT_MAX;
 	fake_host.vhost_features = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_NET_F_MRG_RXBUF |
 				   1ULL << VIRTIO_RING_F_EVENT_IDX |
 				   1ULL << VIRTIO_RING_F_INDIRECT_DESC;
@@ -102,6 +104,9 @@ static int tap_ioctl(struct fake_tap *tap, unsigned long request, void *arg)
 		return set_interface(tap, arg);
 	case TUNGETIFF:
 		return tap->attached && tap->peer >= 0 ? 0 : -EBADFD;
+	case TUNGETSNDBUF:
+		*(int *)arg = fake_host.send_limit;
+		return 0;
 	case TUNSETVNETHDRSZ:
 		fake_host.header = *(int *)arg;
 		return 0;
@@ -164,6 +169,12 @@ static int vhost_ioctl(struct fake_vhost *vhost, unsigned long request, void *ar
 		vhost->vrings[addr->index].desc = addr->desc_user_addr;
 		vhost->vrings[addr->index].avail = addr->avail_user_addr;
 		vhost->vrings[addr->index].used = addr->used_user_addr;
+		return 0;
+	case VHOST_VSOCK_SET_GUEST_CID:
+		vhost->cid = *(uint64_t *)arg;
+		return 0;
+	case VHOST_VSOCK_SET_RUNNING:
+		vhost->running = *(int *)arg;
 		return 0;
 	default:
 		return set_fd(vhost, request, arg);

@@ -27,6 +27,8 @@ struct fake_vring {
 struct fake_vhost {
 	int fd;
 	bool owned;
+	uint64_t cid; /* of vsock's: whose it is, and whether it serves its queues */
+	int running;
 	uint64_t features, ram_base, ram_size, ram_host;
 	struct fake_vring vrings[2];
 };
@@ -41,6 +43,7 @@ struct fake_host {
 	unsigned offloads_known;
 	uint64_t vhost_features;
 	bool multi_queue;              /* the interface was made so */
+	int send_limit;                /* of a tap's queue for lkvm's packets */
 	int open_error;                /* of paths, 0: none */
 	unsigned long failing_request; /* an ioctl's */
 	int failing_error;
