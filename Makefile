@@ -48,7 +48,8 @@ FORTIFY		 = $(eval FORTIFY := $(fortify_level))$(FORTIFY)
 CFLAGS		?= -O2
 PRODUCT_CFLAGS	 = $(COMMON) $(CFLAGS) -isystem $(SYSROOT)/include -fPIE -fstack-protector-strong \
 		   -D_FORTIFY_SOURCE=$(FORTIFY) -mbranch-protection=standard \
-		   -ffunction-sections -fdata-sections
+		   -ffunction-sections -fdata-sections \
+		   -fno-asynchronous-unwind-tables -fno-unwind-tables
 # The loader's work for each shared library costs more than all lkvm does before the guest runs:
 # only libc is one.
 PRODUCT_LDFLAGS	:= -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections -Wl,-O1 \
@@ -62,7 +63,7 @@ endif
 
 OBJ		:= $(SRC:%.c=$(ARM)/%.o)
 
-.PHONY: all check check-unit check-tsan check-boot check-fuzz lint bench fuzz demo install clean \
+.PHONY: all check check-unit check-tsan check-boot check-fuzz lint bench bench-report fuzz demo install clean \
 	distclean help guest bed FORCE
 
 all: $B/lkvm
@@ -213,6 +214,12 @@ bench: $B/lkvm $(GUEST_BIN) $B/bed/.done $(BENCH_PROGRAMS) | $B/need/bench
 	@CROSS_COMPILE='$(CROSS_COMPILE)' VMM='$(VMM)' tests/bench/run $(BENCH)
 	@tests/bench/table
 
+# docs/performance.md, of the figures that `make bench` has left.
+bench-report:
+	@mkdir -p docs
+	@tests/bench/report >$B/bench/performance.md
+	@cp $B/bench/performance.md docs/performance.md
+
 $B/bench/lkvm-static: $(OBJ) $B/flags-link
 	@mkdir -p $(@D)
 	$(call say,LD)
@@ -257,7 +264,7 @@ help:
 	@echo 'check-boot  end to end in the emulated host; BOOT_TESTS=tests/boot/NAME.t for one'
 	@echo 'lint        what a program can say about the sources'
 	@echo 'fuzz        fuzz each target for TIME=60 seconds'
-	@echo 'bench       what lkvm costs, beside the limit, QEMU and VMM=PATH:kvmtool'
+	@echo 'bench       what lkvm costs, beside the limit, QEMU and VMM=PATH:kvmtool; bench-report: write it down'
 	@echo 'demo        a guest with a disk and a network card passed through, in the emulated host'
 	@echo 'bed         the emulated host itself; guest: bare-metal guests'
 	@echo 'install     to DESTDIR and PREFIX=/usr/local'

@@ -132,7 +132,7 @@ static uint64_t text_offset(const char *path)
 	return magic == IMAGE_MAGIC ? offset : FLAT_TEXT_OFFSET;
 }
 
-static void set_attr(int device, uint32_t group, uint64_t attr, uint64_t *value)
+static void set_attr(int device, uint32_t group, uint64_t attr, void *value)
 {
 	struct kvm_device_attr set = {
 		.group = group,
@@ -154,9 +154,11 @@ static int make_device(int vm, uint32_t type)
 /* After the vCPUs: the redistributors are theirs. */
 static void make_gic(int vm, unsigned cpus)
 {
+	uint32_t lines = 64; /* the least, with 32 SPIs: the kernel sets up each */
 	uint64_t distributor = GICD_BASE, redistributors = GICR_REGION(cpus), its_base = ITS_BASE;
 	int gic = make_device(vm, KVM_DEV_TYPE_ARM_VGIC_V3), its;
 
+	set_attr(gic, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &lines);
 	set_attr(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &distributor);
 	set_attr(gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
 		 &redistributors);
