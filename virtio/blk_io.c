@@ -350,7 +350,8 @@ static void serve_queues(struct blk *blk)
 		if (blk->queues[index].waits)
 			serve_queue(blk, index);
 	}
-	blk->turn = (blk->turn + 1) % count;
+	if (++blk->turn >= count)
+		blk->turn = 0;
 }
 
 static void serve_misaligned(struct blk *blk)

@@ -126,3 +126,18 @@ uint8_t blk_rig_status(void)
 {
 	return *(uint8_t *)virtio_rig_at(blk_rig.status, 1);
 }
+
+void blk_rig_assert_original(const uint8_t *bytes, uint64_t offset, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i] != blk_rig_byte(offset + i))
+			fail_msg("byte %zu is %#x, not %#x", i, bytes[i], blk_rig_byte(offset + i));
+}
+
+uint8_t blk_rig_range(uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags)
+{
+	struct virtio_blk_discard_write_zeroes range = { htole64(sector), htole32(sectors),
+							 htole32(flags) };
+
+	return blk_rig_request(type, 0, &range, sizeof(range));
+}

@@ -41,7 +41,12 @@ void blk_rig_file(uint64_t offset, void *bytes, size_t size);
 int blk_rig_offer(uint32_t type, uint64_t sector, const void *out, uint32_t size);
 /* The same, kicks, waits for it; returns the status. What was read is at blk_rig_data(). */
 uint8_t blk_rig_request(uint32_t type, uint64_t sector, const void *out, uint32_t size);
+/* A discard or write zeroes of one range. */
+uint8_t blk_rig_range(uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags);
 uint8_t *blk_rig_data(void);
 uint8_t blk_rig_status(void);
+
+/* The bytes are those that the disk had there when it was made. */
+void blk_rig_assert_original(const uint8_t *bytes, uint64_t offset, size_t size);
 
 #endif

@@ -377,7 +377,7 @@ static void zeroes_are_written_where_the_file_system_cannot(void **state)
 			 VIRTIO_BLK_S_UNSUPP);
 }
 
-/* --- bad-inputs 13, 14 --- */
+/* --- a guest that does not wait --- */
 
 static void a_header_that_changes_later_changes_nothing(void **state)
 {

@@ -55,7 +55,7 @@ static void a_file_is_a_disk_of_whole_sectors(void **state)
 	}
 }
 
-/* bad-inputs: host side; each message names what is wrong, and nothing stays open. */
+/* Each message names what is wrong, and nothing stays open. */
 static void what_is_no_disk_is_refused_in_one_line(void **state)
 {
 	static const struct {
