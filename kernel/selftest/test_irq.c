@@ -42,6 +42,37 @@ void test_msi(const struct bed *bed)
 	close(container);
 }
 
+/* The vectors of MSI have one message, which the first of them stands for. */
+void test_several_msis(const char *bdf)
+{
+	int container = container_new(), events[32], i, n, lost = 0;
+	struct device dev;
+
+	device_open(&dev, bdf, container);
+	n = irq_count(&dev, MSI);
+	ok(n > 1 && n <= 32, "%d vectors", n);
+	for (i = 0; i < 32; i++)
+		events[i] = eventfd(0, EFD_NONBLOCK);
+	device_start(&dev);
+	for (; n; n /= 2) {
+		returns(doorbell_set(&dev, HIGH + n * PAGE), 0, "a doorbell");
+		returns(irq_enable(&dev, MSI, n, events), 0, "%d vectors of MSI", n);
+		ok(msi_address(&dev) == HIGH + n * PAGE + DOORBELL, "the device has that address");
+		ok(host_irq(&dev, "msi", n - 1) >= 0, "the host an interrupt for the last one");
+		for (i = 0; i < n; i++) {
+			irq_signal(&dev, MSI, i, -1);
+			irq_signal(&dev, MSI, i, events[i]);
+			lost += msi_address(&dev) != HIGH + n * PAGE + DOORBELL;
+		}
+		irq_disable(&dev, MSI);
+	}
+	ok(!lost, "it survives mask and unmask of each");
+	for (i = 0; i < 32; i++)
+		close(events[i]);
+	device_close(&dev);
+	close(container);
+}
+
 /* Enables all vectors of a device and counts those whose table entry has the address. */
 static int entries_with(const struct device *dev, uint64_t address)
 {

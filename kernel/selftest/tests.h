@@ -40,6 +40,7 @@ void test_limit(const struct bed *bed);
 
 /* Interrupts */
 void test_msi(const struct bed *bed);
+void test_several_msis(const char *bdf);
 void test_msix(const struct bed *bed);
 void test_live(const struct bed *bed);
 void test_intx(const struct bed *bed);

@@ -3,6 +3,7 @@
  * Tests of VFIO_DEVICE_FEATURE_MSI_DOORBELL against the uapi alone.
  *
  * vfio_doorbell all E1000E EDU NVME [EDU...]	devices by address (0000:00:02.0), bound to vfio-pci
+ * vfio_doorbell msi DEVICE			with an MSI capability for several vectors
  * vfio_doorbell stock DEVICE			on a kernel without the series
  * vfio_doorbell noiommu DEVICE			for a device without IOMMU
  * vfio_doorbell get FD IOVA			is FD a device with that doorbell? (used by itself)
@@ -171,6 +172,8 @@ int main(int argc, char **argv)
 		struct bed bed = { argv[2], argv[3], argv[4], argv + 5, argc - 5 };
 
 		all(&bed);
+	} else if (argc == 3 && !strcmp(argv[1], "msi")) {
+		test_several_msis(argv[2]);
 	} else if (argc == 3 && !strcmp(argv[1], "stock")) {
 		stock(argv[2]);
 	} else if (argc == 3 && !strcmp(argv[1], "noiommu")) {
@@ -178,7 +181,8 @@ int main(int argc, char **argv)
 	} else if (argc == 4 && !strcmp(argv[1], "get")) {
 		return get(argv[2], argv[3]);
 	} else {
-		bail_out("usage: %s all E1000E EDU NVME [EDU...] | stock DEVICE | noiommu DEVICE",
+		bail_out("usage: %s all E1000E EDU NVME [EDU...] | msi DEVICE | stock DEVICE | "
+			 "noiommu DEVICE",
 			 argv[0]);
 	}
 	return tap_end();
