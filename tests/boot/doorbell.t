@@ -151,6 +151,7 @@ for iova in 0x1000 0x10000000 0xfffff000 0x100000000 0xfffffffff000; do
 	holds $iova "a doorbell at $iova"
 	quit
 	payload_passes "works"
+	settled "and leaves nothing mapped"
 done
 
 # --- ends ---
@@ -217,6 +218,7 @@ settled "nothing stays mapped"
 run_linux "RAM" 60 "mods=e1000e do=ping:3" -c 1 -m 256M@0x1300000000 --msi-doorbell 0x80000000 \
 	--vfio-pci "$nic"
 is "$status:$(guest_says ping)" 0:3 "RAM and doorbell can change places"
+settled "nothing stays mapped"
 told "$nic" 0x80000040
 
 # --- the host's driver in between ---
@@ -235,6 +237,7 @@ arm "kernel" "$@" --msi-doorbell kernel --irq-report report.json
 holds 0x8000000 "a guest has it again, by the kernel's choice"
 quit
 payload_passes "which works"
+settled "nothing stays mapped"
 is "$(report doorbell_by "$nic"):$(report doorbell_iova "$nic")" kernel:0x8000040 "the report tells what it is"
 
 # --- conflicts ---
