@@ -47,6 +47,11 @@ struct in_addr net_default_ip(const struct virtio_net *net, uint8_t host)
 	return (struct in_addr){ htonl(DEFAULT_NETWORK + net->index * NETWORK_STEP + host) };
 }
 
+bool net_is_packet(const struct virtio_net *net, const struct virtq_chain *chain)
+{
+	return chain->out_bytes > net->header && chain->out_bytes <= NET_PACKET_MAX;
+}
+
 bool net_transmit(struct virtio_net *net, struct virtq *vq,
 		  int (*send)(struct virtio_net *net, unsigned pair,
 			      const struct virtq_chain *chain))
@@ -59,7 +64,7 @@ bool net_transmit(struct virtio_net *net, struct virtq *vq,
 		virtq_spare_kicks(vq);
 		while (left > 0 && !blocked && virtq_pop(vq, chain) > 0) {
 			left--;
-			if (chain->out_bytes > net->header && chain->out_bytes <= NET_PACKET_MAX)
+			if (net_is_packet(net, chain))
 				blocked = send(net, vq->index / 2, chain) == -EAGAIN;
 			if (blocked)
 				virtq_unpop(vq, chain);
@@ -233,7 +238,7 @@ int net_create(struct virtio_device **vdev, const struct virtio_network_config *
 	net->config = config;
 	net->index = index;
 	net->max_pairs = config->pairs;
-	net->retry.fd = -1;
+	net->retry.fd = net->links.fd = -1;
 	net->vdev.class = &net_class;
 	net->vdev.env = env;
 	net->vdev.name = net->name;

@@ -11,6 +11,7 @@
 #include <lkvm/virtio_net.h>
 #include "device.h"
 #include "tap.h"
+#include "tap_batch.h"
 #include "vhost.h"
 
 /* The features of newer kernels' headers (virtio 1.3, 5.1.3). */
@@ -23,6 +24,8 @@
 #define NET_QUEUE_SIZE 256
 /* The longest packet there is: 64 KiB of IP and an Ethernet header with two VLAN tags, behind a virtio_net_hdr. */
 #define NET_PACKET_MAX (12 + 14 + 8 + 65535)
+
+#define NET_TX_PIECES 512
 
 /* Chains in hand have this many pieces at most: two chains that are as long as can be. */
 #define NET_RX_PIECES (2 * VIRTQ_SIZE_MAX)
@@ -48,10 +51,24 @@ struct net_rx {
 	struct iovec iov[NET_RX_PIECES + 1];        /* [piece, piece_end), and one for spill */
 	struct net_rx_chain chains[VIRTQ_SIZE_MAX]; /* [chain, chain_end) */
 	unsigned piece, piece_end, chain, chain_end;
+	unsigned burst; /* packets that the next look at the tap may find */
 	size_t bytes;   /* of chains in hand */
 	uint8_t *spill; /* NET_PACKET_MAX bytes */
 	size_t packet;  /* length of the packet that waits; 0: none does */
 	size_t spilled; /* that many of it are in spill */
+};
+
+/* Chains in hand that are enough for any packet. */
+struct net_rx_slice {
+	unsigned chain, chains, piece, pieces;
+};
+
+/* Packets of the driver's for one system call. */
+struct net_tx {
+	struct iovec iov[NET_TX_PIECES];
+	struct {
+		uint16_t id, slots;
+	} chains[TAP_BATCH];
 };
 
 /* Moves packets. All with the device's lock held; `vq` is a receive or transmit queue. NULL: nothing to do. */
@@ -114,7 +131,11 @@ struct virtio_net {
 	/* Back ends. */
 	struct tap tap;
 	struct net_tap_queue taps[VIRTIO_NETWORK_PAIRS_MAX];
+	struct tap_batch batch;
+	struct net_tx tx;
 	struct loop_source retry; /* a timerfd while the interface is gone, else -1 */
+	struct loop_source
+		links; /* vhost: a netlink socket that tells of the host's interfaces, else -1 */
 	struct vhost vhost[VIRTIO_NETWORK_PAIRS_MAX];
 	uint64_t vhost_features;
 	struct net_user *user;
@@ -149,6 +170,8 @@ bool net_link_is_up(const struct virtio_net *net);
 /* The default of the machine's index-th card: 192.168.33.x, the next one 192.168.34.x. */
 struct in_addr net_default_ip(const struct virtio_net *net, uint8_t host);
 
+/* Whether what the driver sends may be a packet: it is neither empty nor longer than any. */
+bool net_is_packet(const struct virtio_net *net, const struct virtq_chain *chain);
 /*
  * Hands what the driver sends to `send`, as many packets as the queue is long, and then has the rest handled later.
  * send: -EAGAIN: not now, the packet stays; what else it returns counts as sent. Returns whether it stopped so.
@@ -162,7 +185,7 @@ bool net_transmit(struct virtio_net *net, struct virtq *vq,
 void net_ctrl_handle(struct virtio_net *net, struct virtq *vq);
 void net_filter_reset(struct net_filter *filter);
 /* For a tap; count 0: all packets. */
-void net_filter_for_tap(const struct virtio_net *net, struct tap_filter *filter);
+void net_filter_for_tap(const struct virtio_net *net, struct tap_filter *to);
 
 /* --- net_rx.c --- */
 
@@ -176,6 +199,13 @@ bool net_rx_gather(struct net_rx *rx);
 struct iovec *net_rx_pieces(struct net_rx *rx, int *count);
 /* A packet of n bytes is there. It may have to wait, when net_rx_gather() returns false. Then virtio_notify(). */
 void net_rx_deliver(struct net_rx *rx, size_t n);
+/*
+ * The chains in hand by slices for one packet each, up to max; 0: there are not enough for one, or buffers are not
+ * mergeable. Then the packets of all these at once, by their lengths; 0 or less: none came.
+ */
+unsigned net_rx_slice(const struct net_rx *rx, struct net_rx_slice *slices, unsigned max);
+void net_rx_deliver_slices(struct net_rx *rx, const struct net_rx_slice *slices,
+			   const ssize_t *lengths, unsigned count);
 /* The same for a packet in memory, which has no header yet; false: there are no chains. */
 bool net_rx_put(struct net_rx *rx, const void *packet, size_t size);
 
@@ -190,6 +220,8 @@ int net_user_create(struct virtio_net *net);
 /* Opens the interface and watches it; offers what it can. */
 int net_tap_open(struct virtio_net *net);
 void net_tap_close(struct virtio_net *net);
+/* The interface is gone: the link goes down, and is looked for. Once. */
+void net_tap_lost(struct virtio_net *net);
 /* Header, offloads and queues as the driver chose. -errno, not reported. */
 int net_tap_set_up(struct virtio_net *net);
 int net_tap_set_pairs(struct virtio_net *net, unsigned pairs);

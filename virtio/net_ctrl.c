@@ -96,8 +96,9 @@ static bool set_mac_table(struct virtio_net *net, const struct virtq_chain *chai
 
 	filter.count = 0;
 	filter.too_many = false;
-	if (!read_table(&filter, chain, &at) || !read_table(&filter, chain, &at))
-		return false;
+	for (unsigned table = 0; table < 2; table++)
+		if (!read_table(&filter, chain, &at))
+			return false;
 	net->filter = filter;
 	filter_changed(net);
 	return true;

@@ -6,6 +6,7 @@ void net_rx_reset(struct net_rx *rx)
 {
 	rx->piece = rx->piece_end = rx->chain = rx->chain_end = 0;
 	rx->bytes = rx->packet = rx->spilled = 0;
+	rx->burst = 1;
 }
 
 static unsigned chains_in_hand(const struct net_rx *rx)
@@ -54,45 +55,53 @@ static bool take_chain(struct net_rx *rx)
 		.pieces = chain->in,
 		.bytes = chain->in_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)chain->in_bytes,
 	};
-	rx->bytes += chain->in_bytes;
+	rx->bytes += rx->chains[rx->chain_end - 1].bytes;
 	return true;
 }
 
 static bool wants_more(const struct net_rx *rx)
 {
 	if (rx->net->mergeable)
-		return rx->bytes < NET_PACKET_MAX;
+		return rx->bytes < (size_t)rx->burst * NET_PACKET_MAX;
 	return !chains_in_hand(rx);
 }
 
-/* (virtio 1.2, 5.1.6.4) All buffers of a packet are shown at once, when the header says how many they are. */
-static void complete(struct net_rx *rx, size_t n)
+/*
+ * (virtio 1.2, 5.1.6.4) All buffers of a packet are shown at once, when the header says how many they are. `used` begins
+ * at the packet's first chain, and then tells how much of them it took.
+ */
+static void complete(struct net_rx *rx, struct net_rx_slice *used, size_t n)
 {
-	struct virtq_chain *used = &rx->popped;
-	unsigned count = 0, pieces = 0;
-	size_t left = n, bytes = 0;
+	size_t left = n;
 	uint16_t buffers;
 
+	used->chains = used->pieces = 0;
 	while (left > 0) {
-		const struct net_rx_chain *chain = &rx->chains[rx->chain + count];
+		const struct net_rx_chain *chain = &rx->chains[used->chain + used->chains];
 		uint32_t take = left < chain->bytes ? (uint32_t)left : chain->bytes;
 
-		used->id = chain->id;
-		used->slots = chain->slots;
-		virtq_fill(rx->vq, used, take, count++);
-		pieces += chain->pieces;
-		bytes += chain->bytes;
+		rx->popped.id = chain->id;
+		rx->popped.slots = chain->slots;
+		virtq_fill(rx->vq, &rx->popped, take, used->chains++);
+		used->pieces += chain->pieces;
+		rx->bytes -= chain->bytes;
 		left -= take;
 	}
-	buffers = (uint16_t)count;
+	buffers = (uint16_t)used->chains;
 	if (rx->net->header == sizeof(struct virtio_net_hdr_mrg_rxbuf))
-		iov_write(rx->iov + rx->piece, pieces,
+		iov_write(rx->iov + used->piece, used->pieces,
 			  offsetof(struct virtio_net_hdr_mrg_rxbuf, num_buffers), &buffers,
 			  sizeof(buffers));
-	virtq_publish(rx->vq, count);
-	rx->chain += count;
-	rx->piece += pieces;
-	rx->bytes -= bytes;
+	virtq_publish(rx->vq, used->chains);
+}
+
+static void complete_first(struct net_rx *rx, size_t n)
+{
+	struct net_rx_slice used = { .chain = rx->chain, .piece = rx->piece };
+
+	complete(rx, &used, n);
+	rx->chain += used.chains;
+	rx->piece += used.pieces;
 }
 
 /* Whether the packet that waits is out of the way: delivered, or longer than all the driver will ever offer. */
@@ -107,7 +116,7 @@ static bool finish(struct net_rx *rx)
 		return true;
 	iov_write(rx->iov + rx->piece, pieces_in_hand(rx), packet - rx->spilled, rx->spill,
 		  rx->spilled);
-	complete(rx, packet);
+	complete_first(rx, packet);
 	return true;
 }
 
@@ -142,11 +151,62 @@ void net_rx_deliver(struct net_rx *rx, size_t n)
 	if (n <= rx->net->header || n > NET_PACKET_MAX)
 		return;
 	if (n <= rx->bytes) {
-		complete(rx, n);
+		complete_first(rx, n);
 	} else if (rx->net->mergeable) {
 		rx->packet = n;
 		rx->spilled = n - rx->bytes;
 	}
+}
+
+unsigned net_rx_slice(const struct net_rx *rx, struct net_rx_slice *slices, unsigned max)
+{
+	struct net_rx_slice at = { .chain = rx->chain, .piece = rx->piece };
+	unsigned count = 0;
+	size_t bytes = 0;
+
+	for (unsigned i = rx->chain; rx->net->mergeable && i < rx->chain_end && count < max; i++) {
+		at.chains++;
+		at.pieces += rx->chains[i].pieces;
+		bytes += rx->chains[i].bytes;
+		if (bytes < NET_PACKET_MAX)
+			continue;
+		slices[count++] = at;
+		at.chain += at.chains;
+		at.piece += at.pieces;
+		at.chains = at.pieces = 0;
+		bytes = 0;
+	}
+	return count;
+}
+
+/* What no packet has taken moves together, to the end of what is in hand. */
+void net_rx_deliver_slices(struct net_rx *rx, const struct net_rx_slice *slices,
+			   const ssize_t *lengths, unsigned count)
+{
+	struct net_rx_slice used[TAP_BATCH];
+	unsigned chain, piece;
+
+	for (unsigned i = 0; i < count; i++) {
+		used[i] =
+			(struct net_rx_slice){ .chain = slices[i].chain, .piece = slices[i].piece };
+		if (lengths[i] > (ssize_t)rx->net->header && lengths[i] <= NET_PACKET_MAX)
+			complete(rx, &used[i], (size_t)lengths[i]);
+	}
+	chain = slices[count - 1].chain + slices[count - 1].chains;
+	piece = slices[count - 1].piece + slices[count - 1].pieces;
+	for (unsigned i = count; i-- > 0;) {
+		unsigned chains = slices[i].chains - used[i].chains;
+		unsigned pieces = slices[i].pieces - used[i].pieces;
+
+		chain -= chains;
+		piece -= pieces;
+		memmove(rx->chains + chain, rx->chains + used[i].chain + used[i].chains,
+			chains * sizeof(rx->chains[0]));
+		memmove(rx->iov + piece, rx->iov + used[i].piece + used[i].pieces,
+			pieces * sizeof(rx->iov[0]));
+	}
+	rx->chain = chain;
+	rx->piece = piece;
 }
 
 bool net_rx_put(struct net_rx *rx, const void *packet, size_t size)

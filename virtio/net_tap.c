@@ -16,7 +16,7 @@
 
 #define BIT64(n) (1ULL << (n))
 
-#define RX_BUDGET     256 /* packets, before others have their turn */
+#define RX_BURST      8 /* packets, before others have their turn */
 #define RETRY_SECONDS 1
 
 /* Each offload of a tap's, and the features of both ends that it stands for. */
@@ -145,7 +145,7 @@ static void retry(struct virtio_net *net)
 	source->fd = -1;
 }
 
-static void lost(struct virtio_net *net)
+void net_tap_lost(struct virtio_net *net)
 {
 	if (!net_link_is_up(net))
 		return;
@@ -172,19 +172,70 @@ static int drop(struct virtio_net *net, unsigned pair, const struct virtq_chain 
 }
 
 /* Whatever else the host says of a packet is the packet's fault, which is lost then. */
+static void complain(struct virtio_net *net, int err)
+{
+	if (err == -EBADFD || err == -ENODEV)
+		net_tap_lost(net);
+	else if (err == -EIO)
+		report_once(&net->host_complained,
+			    "%s: the interface %s is down; bring it up with `ip link set %s up`",
+			    net->name, net->tap.name, net->tap.name);
+}
+
 static int send_packet(struct virtio_net *net, unsigned pair, const struct virtq_chain *chain)
 {
 	if (!net_link_is_up(net) || writev(net->tap.fds[pair], chain->iov, (int)chain->out) >= 0)
 		return 0;
-	if (errno == EBADFD || errno == ENODEV)
-		lost(net);
-	else if (errno == EIO)
-		report_once(&net->host_complained,
-			    "%s: the interface %s is down; bring it up with `ip link set %s up`",
-			    net->name, net->tap.name, net->tap.name);
-	else if (errno == EAGAIN)
+	if (errno == EAGAIN)
 		return -EAGAIN;
+	complain(net, -errno);
 	return 0;
+}
+
+/* Packets for one system call, `left` at most; how many chains were taken. */
+static unsigned collect_packets(struct virtio_net *net, struct virtq *vq, unsigned left)
+{
+	int fd = net->tap.fds[vq->index / 2];
+	struct tap_batch *batch = &net->batch;
+	unsigned pieces = 0, taken = 0;
+
+	while (taken < left && batch->count < TAP_BATCH &&
+	       pieces + VIRTQ_SIZE_MAX <= NET_TX_PIECES && virtq_pop(vq, &net->chain) > 0) {
+		const struct virtq_chain *chain = &net->chain;
+
+		taken++;
+		if (!net_is_packet(net, chain)) {
+			virtq_push(vq, chain, 0);
+			continue;
+		}
+		net->tx.chains[batch->count].id = chain->id;
+		net->tx.chains[batch->count].slots = chain->slots;
+		memcpy(net->tx.iov + pieces, chain->iov, chain->out * sizeof(chain->iov[0]));
+		tap_batch_write(batch, fd, net->tx.iov + pieces, chain->out);
+		pieces += chain->out;
+	}
+	return taken;
+}
+
+static void transmit_batches(struct virtio_net *net, struct virtq *vq)
+{
+	unsigned left = vq->size, taken, count;
+
+	do {
+		virtq_spare_kicks(vq);
+		while (left > 0 && (taken = collect_packets(net, vq, left)) > 0) {
+			left -= taken;
+			count = tap_batch_run(&net->batch);
+			for (unsigned i = 0; i < count; i++) {
+				if (net->batch.results[i] < 0)
+					complain(net, (int)net->batch.results[i]);
+				virtq_push_id(vq, net->tx.chains[i].id, net->tx.chains[i].slots, 0);
+			}
+		}
+	} while (left > 0 && virtq_want_kicks(vq));
+	if (!left)
+		virtio_kick(&net->vdev, vq->index);
+	virtio_notify(&net->vdev, vq);
 }
 
 static void tap_transmit(struct virtio_net *net, struct virtq *vq)
@@ -194,27 +245,75 @@ static void tap_transmit(struct virtio_net *net, struct virtq *vq)
 
 	if (queue->blocked)
 		return;
-	queue->blocked = net_transmit(net, vq, usable ? send_packet : drop);
+	if (usable && net->batch.usable && net->tap.patient)
+		transmit_batches(net, vq);
+	else
+		queue->blocked = net_transmit(net, vq, usable ? send_packet : drop);
 	update_events(queue);
 }
 
-static void read_packets(struct virtio_net *net, struct net_tap_queue *queue, struct net_rx *rx)
+/* One packet; what there is no buffer for is kept. False: none is there, or will be. */
+static bool read_one(struct virtio_net *net, struct net_tap_queue *queue, struct net_rx *rx)
 {
 	struct iovec *iov;
 	ssize_t n;
 	int count;
 
-	for (unsigned left = RX_BUDGET; left > 0; left--) {
-		queue->starved = !net_rx_gather(rx);
-		if (queue->starved)
-			break;
-		iov = net_rx_pieces(rx, &count);
-		n = readv(queue->source.fd, iov, count);
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			lost(net);
-		if (n <= 0)
-			break;
-		net_rx_deliver(rx, (size_t)n);
+	iov = net_rx_pieces(rx, &count);
+	n = readv(queue->source.fd, iov, count);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		net_tap_lost(net);
+	if (n <= 0)
+		return false;
+	net_rx_deliver(rx, (size_t)n);
+	return true;
+}
+
+/* As many packets as came last time, and as many again. */
+static void read_slices(struct virtio_net *net, struct net_tap_queue *queue, struct net_rx *rx,
+			const struct net_rx_slice *slices, unsigned count)
+{
+	struct tap_batch *batch = &net->batch;
+	unsigned packets = 0;
+	int err = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		tap_batch_read(batch, queue->source.fd, rx->iov + slices[i].piece,
+			       slices[i].pieces);
+	tap_batch_run(batch);
+	for (unsigned i = 0; i < count; i++) {
+		if (batch->results[i] > 0)
+			packets++;
+		else if (batch->results[i] < 0 && batch->results[i] != -EAGAIN)
+			err = (int)batch->results[i];
+	}
+	net_rx_deliver_slices(rx, slices, batch->results, count);
+	rx->burst = packets ? 2 * packets : 1;
+	if (rx->burst > RX_BURST)
+		rx->burst = RX_BURST;
+	if (err && err != -EINTR)
+		net_tap_lost(net);
+}
+
+/*
+ * One system call, several packets if there may be as many. Whether there are more is the loop's to say, which is asked
+ * anyway; but a lone packet may well be the first of several.
+ */
+static void read_packets(struct virtio_net *net, struct net_tap_queue *queue, struct net_rx *rx)
+{
+	struct net_rx_slice slices[RX_BURST];
+	unsigned count;
+
+	queue->starved = !net_rx_gather(rx);
+	if (!queue->starved) {
+		count = net->batch.usable && rx->burst > 1 ? net_rx_slice(rx, slices, rx->burst)
+							   : 0;
+		if (count > 1)
+			read_slices(net, queue, rx, slices, count);
+		else if (read_one(net, queue, rx))
+			rx->burst = 2;
+		else
+			rx->burst = 1;
 	}
 	update_events(queue);
 	virtio_notify(&net->vdev, rx->vq);
@@ -240,7 +339,7 @@ static void tap_ready(struct loop_source *source, uint32_t events)
 		/* A queue that was detached says the same as one whose interface is gone. */
 		unwatch(queue);
 		if (!net->tap.detached[queue->pair])
-			lost(net);
+			net_tap_lost(net);
 	} else {
 		if (events & EPOLLOUT && queue->blocked) {
 			queue->blocked = false;
@@ -373,6 +472,7 @@ int net_tap_open(struct virtio_net *net)
 		err = watch_attached(net);
 	if (err < 0)
 		return err;
+	tap_batch_create(&net->batch);
 	snprintf(net->name, sizeof(net->name), "network card %s", net->tap.name);
 	net->vdev.offered |= BIT64(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
 	for (unsigned i = 0; i < OFFLOADS; i++)
@@ -385,6 +485,7 @@ void net_tap_close(struct virtio_net *net)
 {
 	stop_retrying(net);
 	unwatch_all(net);
+	tap_batch_destroy(&net->batch);
 	tap_close(&net->tap);
 }
 

@@ -259,12 +259,11 @@ static void timer_free(void *opaque_timer, void *opaque)
 	struct net_user *user = opaque;
 	struct user_timer *timer = opaque_timer, **at = &user->timers;
 
-	if (!timer)
-		return;
 	while (*at && *at != timer)
 		at = &(*at)->next;
-	if (*at)
-		*at = timer->next;
+	if (!*at)
+		return;
+	*at = timer->next;
 	unwatch_timer(user, &timer->source);
 	free(timer);
 }
@@ -307,8 +306,12 @@ void user_loop_close(struct net_user *user)
 	free(user->fds);
 	user->fds = NULL;
 	user->fd_room = 0;
-	while (user->timers)
-		timer_free(user->timers, user);
+	for (struct user_timer *timer = user->timers, *next; timer; timer = next) {
+		next = timer->next;
+		unwatch_timer(user, &timer->source);
+		free(timer);
+	}
+	user->timers = NULL;
 	if (user->timeout.ready)
 		unwatch_timer(user, &user->timeout);
 }

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* vhost-net: the host's kernel moves the packets between tap and guest, one of its devices a pair of queues. */
 #include <errno.h>
+#include <stddef.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/vhost.h>
 #include <lkvm/report.h>
 #include "door.h"
@@ -123,8 +128,48 @@ static void transmit(struct virtio_net *net, struct virtq *vq)
 	(void)vq;
 }
 
+/* A tap that nobody reads does not wake its waiters when it goes: the host's messages about its interfaces do. */
+static void links_ready(struct loop_source *source, uint32_t events)
+{
+	struct virtio_net *net =
+		(struct virtio_net *)((char *)source - offsetof(struct virtio_net, links));
+	char message[4096];
+
+	(void)events;
+	while (recv(source->fd, message, sizeof(message), 0) >= 0 || errno == ENOBUFS)
+		;
+	virtio_lock(&net->vdev);
+	if (tap_is_gone(&net->tap, 0))
+		net_tap_lost(net);
+	virtio_unlock(&net->vdev);
+}
+
+static int watch_links(struct virtio_net *net)
+{
+	const struct sockaddr_nl links = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int err = 0,
+	    fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	net->links = (struct loop_source){ fd, links_ready };
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&links, sizeof(links)) < 0)
+		err = -errno;
+	if (!err)
+		err = loop_add(net->vdev.env->loop, &net->links, EPOLLIN);
+	if (!err)
+		return 0;
+	if (fd >= 0)
+		close(fd);
+	net->links.fd = -1;
+	return report(err, "%s: cannot watch the host's interfaces", net->name);
+}
+
 static void close_all(struct virtio_net *net)
 {
+	if (net->links.fd >= 0) {
+		loop_remove(net->vdev.env->loop, &net->links);
+		close(net->links.fd);
+		net->links.fd = -1;
+	}
 	for (unsigned pair = 0; pair < net->max_pairs; pair++)
 		vhost_close(&net->vhost[pair]);
 	net_tap_close(net);
@@ -163,6 +208,8 @@ int net_vhost_create(struct virtio_net *net)
 		err = vhost_open(&net->vhost[pair], &net->vdev, VHOST_PATH, 2 * pair, 2);
 		net->vhost[pair].excused = excused;
 	}
+	if (err >= 0)
+		err = watch_links(net);
 	if (err >= 0)
 		err = vhost_features(&net->vhost[0], &net->vhost_features);
 	if (err < 0)

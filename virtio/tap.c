@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -131,6 +132,14 @@ static void probe_offloads(struct tap *tap)
 	tap_set_offloads(tap, 0);
 }
 
+/* A tap's queue for what it is given has no limit, unless somebody has set one; a macvtap's has. */
+static void probe_patience(struct tap *tap)
+{
+	int limit = 0;
+
+	tap->patient = virtio_ioctl(tap->fds[0], TUNGETSNDBUF, &limit) >= 0 && limit == INT_MAX;
+}
+
 static int open_interface(struct tap *tap)
 {
 	const struct virtio_network_config *config = tap->config;
@@ -157,6 +166,7 @@ int tap_open(struct tap *tap, const struct virtio_network_config *config, const 
 		return err;
 	tap->set_up = true;
 	probe_offloads(tap);
+	probe_patience(tap);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct tap {
 	bool detached[VIRTIO_NETWORK_PAIRS_MAX];
 	bool made;        /* by us: it goes with us */
 	bool set_up;      /* downscript is due */
+	bool patient;     /* the host takes every packet at once */
 	unsigned offered; /* offloads (TUN_F_*) that the host can hand over */
 };
 

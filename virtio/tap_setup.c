@@ -106,7 +106,7 @@ static int spawn(pid_t *pid, const char *script, const char *name)
 int tap_run_script(const char *who, const char *script, const char *name)
 {
 	int status = 0, err;
-	pid_t pid;
+	pid_t pid = -1;
 
 	err = spawn(&pid, script, name);
 	if (err)

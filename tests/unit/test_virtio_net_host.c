@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -468,6 +469,20 @@ static void vhost_lets_go_of_an_interface_that_is_gone(void **state)
 	assert_int_equal(rx->backend, fake_host.taps[1].fd);
 }
 
+/* What the host says of its interfaces is only the occasion to look at ours. */
+static void vhost_looks_at_the_interface_when_links_change(void **state)
+{
+	(void)state;
+	net_rig_make("tapif=lo,vhost=1", false);
+	virtio_rig_start(NET_BIT(MRG_RXBUF) | NET_BIT(STATUS), 0);
+	net_rig.net->links.ready(&net_rig.net->links, EPOLLIN);
+	assert_int_equal(virtio_rig_config(6, 2), VIRTIO_NET_S_LINK_UP);
+	fake_host.taps[0].attached = false;
+	net_rig.net->links.ready(&net_rig.net->links, EPOLLIN);
+	assert_int_equal(virtio_rig_config(6, 2), 0);
+	assert_int_equal(fake_host.vhosts[0].vrings[RX].backend, -1);
+}
+
 /* --- another thread --- */
 
 static void *reset_again_and_again(void *done)
@@ -524,6 +539,7 @@ int main(void)
 		TEST(vhost_that_gives_up_breaks_the_card),
 		TEST(vhost_that_refuses_leaves_nothing_started),
 		TEST(vhost_lets_go_of_an_interface_that_is_gone),
+		TEST(vhost_looks_at_the_interface_when_links_change),
 		TEST(resets_amid_packets),
 	};
 
