@@ -376,73 +376,6 @@ static void lists_of_cpus_are_checked(void **state)
 	assert_int_equal(affinities_seen, 2);
 }
 
-static char in_seen[64], out_seen[64], port_seen[64];
-static unsigned ports_seen;
-static bool virtio_seen;
-
-static void inspect_console(const struct machine_config *config)
-{
-	snprintf(in_seen, sizeof(in_seen), "%s", config->console_in ? config->console_in : "-");
-	snprintf(out_seen, sizeof(out_seen), "%s", config->console_out ? config->console_out : "-");
-	virtio_seen = config->console_virtio;
-	ports_seen = config->port_count;
-	if (ports_seen) {
-		const struct machine_port *port = &config->ports[ports_seen - 1];
-
-		snprintf(port_seen, sizeof(port_seen), "%s,%s,%s", port->name, port->in, port->out);
-	}
-}
-
-static void consoles_are_checked(void **state)
-{
-	static const struct {
-		const char *text, *in, *out;
-	} good[] = {
-		{ "serial", "-", "-" },
-		{ "serial,out=log", "-", "log" },
-		{ "serial,in=fd:3", "fd:3", "-" },
-		{ "serial,out=a=b,in=c d", "c d", "a=b" },
-		{ "serial,in=x,in=y", "y", "-" },
-		{ "virtio", "-", "-" },
-		{ "virtio,in=x,out=y", "x", "y" },
-	};
-	static const char *const bad[] = { "",
-					   "x",
-					   "serial,",
-					   "serial,,",
-					   "serial,out",
-					   "serial,out=",
-					   "serial,in=",
-					   "serial,in=a,",
-					   "serial,to=x",
-					   "serials",
-					   "serial out=x",
-					   "hvc" };
-
-	(void)state;
-	made.inspect = inspect_console;
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		assert_int_equal(RUN("Image", "--console", good[i].text), 0);
-		assert_string_equal(in_seen, good[i].in);
-		assert_string_equal(out_seen, good[i].out);
-	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		const char *const argv[] = { "lkvm", "run", "Image", "--console", bad[i], NULL };
-
-		assert_usage_error(argv, "--console: ");
-	}
-	/* The last one counts, all of it. */
-	assert_int_equal(RUN("Image", "--console", "serial,out=x", "--console", "serial"), 0);
-	assert_string_equal(out_seen, "-");
-	assert_int_equal(ports_seen, 0);
-	assert_int_equal(
-		RUN("Image", "--console", "virtio,port=a,in=1,port=b,in=2,out=3", "--tty", "0"), 0);
-	assert_true(virtio_seen);
-	assert_string_equal(in_seen, "-");
-	assert_int_equal(ports_seen, 2);
-	assert_string_equal(port_seen, "b,2,3");
-}
-
 static size_t devices_seen;
 static struct vfio_device_config device_seen;
 
@@ -495,13 +428,6 @@ static void mistakes_of_the_command_line_are_usage_errors(void **state)
 		{ { "lkvm", "run", "K", "--timeout", "0" }, "--timeout: 0 is out of range" },
 		{ { "lkvm", "run", "K", "--cpus", "0" }, "--cpus: 0 is out of range" },
 		{ { "lkvm", "run", "K", "--cpus", "-1" }, "--cpus: -1 is no number" },
-		{ { "lkvm", "run", "K", "--console", "serial,port=a" },
-		  "a serial console has no ports" },
-		{ { "lkvm", "run", "K", "--console", "virtio,port=" }, "is no port's name" },
-		{ { "lkvm", "run", "K", "--console", "virtio,port=a/b" }, "is no port's name" },
-		{ { "lkvm", "run", "K", "--console",
-		    "virtio,port=1,port=2,port=3,port=4,port=5,port=6,port=7,port=8" },
-		  "more than 7 ports" },
 		{ { "lkvm", "run", "K", "--vfio-pci", "0:0" }, "0:0" },
 		{ { "lkvm", "run", "K", "--vfio-pci", "" }, "--vfio-pci" },
 		{ { "lkvm", "run", "K", "-p" }, "--params needs a value" },
@@ -606,7 +532,6 @@ int main(void)
 		TEST(firmware_takes_the_kernels_place),
 		TEST(sizes_of_ram_are_checked),
 		TEST(lists_of_cpus_are_checked),
-		TEST(consoles_are_checked),
 		TEST(devices_are_gathered),
 		TEST(mistakes_of_the_command_line_are_usage_errors),
 		TEST(command_lines_end_where_the_kernels_memory_does),
