@@ -3,6 +3,7 @@
 #
 # The kernel series for each of its kernels, by what programs can say about it: nothing is booted.
 top=$(cd "$(dirname "$0")/../.." && pwd)
+mkdir -p "$top/build/log"
 count=0
 for version in 6.12 6.1; do
 	make -s -C "$top/kernel" VERSION=$version check >"$top/build/log/kernel-series.log" 2>&1
