@@ -163,7 +163,8 @@ endef
 
 ASAN		:= -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN		:= -fsanitize=thread
-FUZZER		:= -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FUZZER		:= -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+		   -Wno-gnu-variable-sized-type-not-at-end
 $(eval $(call native_build,native,$(HOSTCC),$(ASAN)))
 $(eval $(call native_build,tsan,$(HOSTCC),$(TSAN)))
 $(eval $(call native_build,fuzz,clang,$(FUZZER)))
@@ -201,10 +202,13 @@ $B/bed/.done: tests/bed/build tests/bed/init $(wildcard guest/linux/*) | $B/need
 	@tests/bed/build
 	@touch $@
 
+# Helpers that run in the emulated host, and in its guests.
+TOOLS		:= $(patsubst tests/bed/%.c,$B/tool/%,$(wildcard tests/bed/*.c))
+
 # Bed and programs, for whoever boots: BOOT_TESTS=tests/boot/NAME.t runs only that.
 BOOT_TESTS	?= $(sort $(wildcard tests/boot/*.t))
 # Two hosts at a time: one alone leaves half of two cores idle.
-check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done $B/bench/count
+check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done $B/bench/count $(TOOLS)
 	prove --jobs 2 --timer --failures --comments $(BOOT_TESTS)
 
 # VMM=PATH:kvmtool puts another program that takes kvmtool's options beside; BENCH="boot size" takes
@@ -225,7 +229,10 @@ $B/bench/lkvm-static: $(OBJ) $B/flags-link
 	$(call say,LD)
 	$(Q)$(CC) $(filter-out -pie,$(PRODUCT_LDFLAGS)) -static-pie -o $@ $(OBJ) $(PRODUCT_LIBS)
 
-# Helpers that run in the emulated host.
+$B/tool/%: tests/bed/%.c Makefile | $B/need/build
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(COMMON) -O2 -static -o $@ $<
 $B/bench/%: tests/bench/%.c Makefile | $B/need/build
 	@mkdir -p $(@D)
 	$(call say,CC)

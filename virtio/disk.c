@@ -24,9 +24,9 @@ static int cannot_open(const struct disk *disk, int error)
 		return refuse(-error, "disk %s is a folder; --9p shares folders", disk->path);
 	case EBUSY:
 		return refuse(-error,
-			      "disk %s is in use: mounted (`findmnt %s`), part of another device "
+			      "disk %s is in use: mounted, swap or part of another device "
 			      "(`lsblk %s`), or another guest's (`fuser -v %s`)",
-			      disk->path, disk->path, disk->path, disk->path);
+			      disk->path, disk->path, disk->path);
 	case EACCES:
 	case EPERM:
 	case EROFS:
