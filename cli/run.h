@@ -15,6 +15,7 @@ struct run_options {
 	struct virtio_network_config *networks;
 	bool no_dhcp;
 	struct virtio_share_config *shares;
+	struct virtio_back_end_config *back_ends;
 	char *console;
 	char *params;
 };

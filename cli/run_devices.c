@@ -15,6 +15,7 @@ void run_devices_free(struct run_options *options)
 		virtio_network_config_free(&options->networks[i]);
 	free(options->networks);
 	free(options->shares);
+	free(options->back_ends);
 }
 
 int run_take_virtio_transport(void *target, const struct cli_option *option, const char *value)
@@ -85,4 +86,18 @@ int run_take_vsock(void *target, const struct cli_option *option, const char *va
 
 	(void)option;
 	return virtio_vsock_cid_parse(&options->machine.virtio.vsock_cid, value);
+}
+
+int run_take_back_end(void *target, const struct cli_option *option, const char *value)
+{
+	struct run_options *options = target;
+	struct virtio_config *virtio = &options->machine.virtio;
+	struct virtio_back_end_config *grown =
+		reallocarray(options->back_ends, virtio->back_end_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return report(-ENOMEM, "--%s", option->name);
+	options->back_ends = grown;
+	virtio->back_ends = grown;
+	return virtio_back_end_config_parse(&grown[virtio->back_end_count++], value);
 }

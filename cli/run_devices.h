@@ -10,6 +10,7 @@ int run_take_disk(void *target, const struct cli_option *option, const char *val
 int run_take_network(void *target, const struct cli_option *option, const char *value);
 int run_take_share(void *target, const struct cli_option *option, const char *value);
 int run_take_vsock(void *target, const struct cli_option *option, const char *value);
+int run_take_back_end(void *target, const struct cli_option *option, const char *value);
 
 /* What one option says of another's devices. After the last. */
 void run_devices_finish(struct run_options *options);

@@ -166,13 +166,14 @@ static int make_fdt(struct machine *machine)
 /*
  * Files are read into RAM: a copy into huge pages costs far less than the fault that each small page of a mapped file
  * costs at stage 2 (tests/bench/boot). Who would rather share the host's page cache asks for it; where a device's DMA
- * mapping pins and so copies all pages, where pages with tags must be anonymous and in huge pages it cannot be had.
+ * mapping pins and so copies all pages, where pages with tags must be anonymous, in huge pages and in memory that other
+ * processes share it cannot be had.
  */
 static int place_images(struct machine *machine)
 {
 	const struct boot_layout *layout = &machine->layout;
 	bool map = machine->config.map_images && !machine->config.vfio_count && !machine->mte &&
-		   !machine->config.hugetlbfs;
+		   !machine->config.hugetlbfs && !machine->config.virtio.back_end_count;
 	int64_t copied = image_place(&machine->kernel.file, "kernel", &machine->ram, layout->kernel,
 				     layout->kernel_size, map);
 

@@ -72,7 +72,8 @@ static void choose_mte(struct machine *machine)
 	const struct machine_config *config = &machine->config;
 
 	machine->mte = !config->disable_mte && !config->vfio_count && !config->hugetlbfs &&
-		       !config->features.aarch32 && kvm_check(machine->vm.fd, KVM_CAP_ARM_MTE) > 0;
+		       !config->virtio.back_end_count && !config->features.aarch32 &&
+		       kvm_check(machine->vm.fd, KVM_CAP_ARM_MTE) > 0;
 }
 
 int machine_check_host(struct machine *machine)

@@ -32,7 +32,12 @@ static int open_images(struct machine *machine)
 static int make_memory(struct machine *machine)
 {
 	const struct machine_config *config = &machine->config;
-	struct guest_mem_config ram = { config->ram_base, config->ram_size, config->hugetlbfs };
+	struct guest_mem_config ram = {
+		.base = config->ram_base,
+		.size = config->ram_size,
+		.hugetlbfs = config->hugetlbfs,
+		.shared = config->virtio.back_end_count,
+	};
 	int err = 0;
 
 	if (config->vfio_count)

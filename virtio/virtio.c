@@ -7,6 +7,7 @@
 #include <lkvm/report.h>
 #include <lkvm/virtio.h>
 #include "9p.h"
+#include "back_end.h"
 #include "balloon.h"
 #include "blk.h"
 #include "console.h"
@@ -154,6 +155,18 @@ static int create_rng_and_balloon(struct virtio *virtio)
 	return err;
 }
 
+static int create_back_ends(struct virtio *virtio)
+{
+	const struct virtio_config *config = virtio->config;
+	struct virtio_device *vdev;
+	int err = 0;
+
+	for (size_t i = 0; i < config->back_end_count && !err; i++)
+		err = add(virtio, back_end_create(&vdev, &config->back_ends[i], &virtio->env),
+			  &vdev);
+	return err;
+}
+
 static int create_devices(struct virtio *virtio)
 {
 	int err = create_disks(virtio);
@@ -168,6 +181,8 @@ static int create_devices(struct virtio *virtio)
 		err = create_console(virtio);
 	if (!err)
 		err = create_rng_and_balloon(virtio);
+	if (!err)
+		err = create_back_ends(virtio);
 	return err;
 }
 

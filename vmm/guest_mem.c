@@ -61,7 +61,10 @@ static int map_hugetlbfs(struct guest_mem *mem, const char *dir)
 				     (unsigned long)(mem->size / page_size));
 		}
 	}
-	close(fd);
+	if (mem->shared)
+		mem->fd = fd;
+	else
+		close(fd);
 	mem->host = mem->reservation;
 	mem->page_size = page_size;
 	mem->huge = true;
@@ -88,16 +91,39 @@ static int map_anonymous(struct guest_mem *mem)
 	return 0;
 }
 
+/* The same memory as a file's, which other processes may map, too. */
+static int map_memfd(struct guest_mem *mem)
+{
+	void *at;
+
+	mem->fd = memfd_create("guest RAM", MFD_CLOEXEC);
+	if (mem->fd < 0 || ftruncate(mem->fd, (off_t)mem->size) < 0)
+		return report(-errno, "cannot make %lu MiB of guest memory that can be shared",
+			      (unsigned long)(mem->size >> 20));
+	at = mmap(mem->host, mem->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, mem->fd, 0);
+	if (at == MAP_FAILED)
+		return report(-errno, "cannot map guest memory that is shared");
+	madvise(mem->host, mem->size, MADV_HUGEPAGE);
+	return 0;
+}
+
 int guest_mem_create(struct guest_mem *mem, const struct guest_mem_config *config)
 {
-	*mem = (struct guest_mem){ .base = config->base, .size = config->size };
+	int err;
+
+	*mem = (struct guest_mem){
+		.base = config->base, .size = config->size, .shared = config->shared, .fd = -1
+	};
 	if (config->hugetlbfs)
 		return map_hugetlbfs(mem, config->hugetlbfs);
-	return map_anonymous(mem);
+	err = map_anonymous(mem);
+	return err || !mem->shared ? err : map_memfd(mem);
 }
 
 void guest_mem_destroy(struct guest_mem *mem)
 {
+	if (mem->shared && mem->fd >= 0)
+		close(mem->fd);
 	if (mem->reservation)
 		munmap(mem->reservation, mem->reserved);
 	*mem = (struct guest_mem){ 0 };
@@ -118,7 +144,8 @@ int guest_mem_discard(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 
 	if (start >= end)
 		return 0;
-	if (madvise(mem->host + start, end - start, mem->huge ? MADV_REMOVE : MADV_DONTNEED) < 0)
+	if (madvise(mem->host + start, end - start,
+		    mem->huge || mem->shared ? MADV_REMOVE : MADV_DONTNEED) < 0)
 		return -errno;
 	return 0;
 }

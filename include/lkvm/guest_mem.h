@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The guest's RAM: one range of guest-physical addresses, one private mapping in this process. */
+/* The guest's RAM: one range of guest-physical addresses, one mapping in this process. */
 #ifndef LKVM_GUEST_MEM_H
 #define LKVM_GUEST_MEM_H
 
@@ -12,6 +12,7 @@ struct guest_mem_config {
 		size; /* guest-physical, bytes; multiples of 2 MiB for base, of the host page for size */
 	const char
 		*hugetlbfs; /* directory of a hugetlbfs mount, or NULL: anonymous memory with THP */
+	bool shared;        /* other processes are to have it, by a file descriptor */
 };
 
 struct guest_mem {
@@ -21,6 +22,8 @@ struct guest_mem {
 	size_t reserved;
 	uint64_t page_size; /* of what backs it: the least that can be given back */
 	bool huge;          /* hugetlbfs */
+	bool shared;
+	int fd; /* shared: of a file that it is, from its start on */
 };
 
 /* Reserves the RAM; no page of it is touched. Reports what fails. destroy accepts a half-made or zeroed object. */

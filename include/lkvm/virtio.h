@@ -18,6 +18,7 @@
 #include <lkvm/virtio_console.h>
 #include <lkvm/virtio_disk.h>
 #include <lkvm/virtio_net.h>
+#include <lkvm/virtio_vhost_user.h>
 #include <lkvm/vm.h>
 
 enum virtio_transport {
@@ -39,7 +40,9 @@ struct virtio_config {
 	size_t network_count;
 	const struct virtio_share_config *shares;
 	size_t share_count;
-	uint32_t vsock_cid;                            /* 0: no vsock */
+	uint32_t vsock_cid; /* 0: no vsock */
+	const struct virtio_back_end_config *back_ends;
+	size_t back_end_count; /* some: guest memory is shared with other processes */
 	const struct virtio_terminal_config *terminal; /* NULL: no console */
 	bool rng;
 	bool balloon;

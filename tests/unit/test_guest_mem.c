@@ -168,7 +168,7 @@ static void ram_that_no_process_can_have_is_refused(void **state)
 
 static void huge_pages_come_from_the_mount_that_is_named(void **state)
 {
-	struct guest_mem_config config = { BASE, 4 * SZ_2M, SHMEM };
+	struct guest_mem_config config = { .base = BASE, .size = 4 * SZ_2M, .hugetlbfs = SHMEM };
 	struct guest_mem mem;
 
 	(void)state;
@@ -177,6 +177,30 @@ static void huge_pages_come_from_the_mount_that_is_named(void **state)
 	mem.host[4 * SZ_2M - 1] = 1;
 	assert_ptr_equal(guest_mem_range(&mem, BASE, 4 * SZ_2M), mem.host);
 	guest_mem_destroy(&mem);
+}
+
+/* What another process does through the file is in RAM, also in huge pages; what is given back is given back for both. */
+static void shared_ram_is_a_file(void **state)
+{
+	static const char *const mounts[] = { NULL, SHMEM };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		struct guest_mem_config config = {
+			.base = BASE, .size = 4 * SZ_2M, .hugetlbfs = mounts[i], .shared = true
+		};
+		struct guest_mem mem;
+		uint8_t byte = 7;
+
+		assert_int_equal(guest_mem_create(&mem, &config), 0);
+		assert_int_equal((uintptr_t)mem.host % SZ_2M * !mounts[i], 0);
+		assert_int_equal(pwrite(mem.fd, &byte, 1, 3 * SZ_2M), 1);
+		assert_int_equal(mem.host[3 * SZ_2M], 7);
+		assert_int_equal(guest_mem_discard(&mem, BASE + 2 * SZ_2M, 2 * SZ_2M), 0);
+		assert_int_equal(pread(mem.fd, &byte, 1, 3 * SZ_2M), 1);
+		assert_int_equal(byte, 0);
+		guest_mem_destroy(&mem);
+	}
 }
 
 static void only_whole_pages_are_given_back(void **state)
@@ -211,7 +235,7 @@ static void only_whole_pages_are_given_back(void **state)
 
 static void huge_pages_are_given_back_to_their_pool(void **state)
 {
-	struct guest_mem_config config = { BASE, 4 * SZ_2M, SHMEM };
+	struct guest_mem_config config = { .base = BASE, .size = 4 * SZ_2M, .hugetlbfs = SHMEM };
 	struct guest_mem mem;
 
 	(void)state;
@@ -244,7 +268,9 @@ static void huge_pages_that_cannot_be_had_are_explained(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct guest_mem_config config = { BASE, cases[i].size, cases[i].dir };
+		struct guest_mem_config config = { .base = BASE,
+						   .size = cases[i].size,
+						   .hugetlbfs = cases[i].dir };
 		struct guest_mem mem;
 		int err;
 
@@ -277,6 +303,7 @@ int main(void)
 		TEST(ram_may_end_where_the_address_space_does),
 		TEST(ram_that_no_process_can_have_is_refused),
 		TEST(huge_pages_come_from_the_mount_that_is_named),
+		TEST(shared_ram_is_a_file),
 		TEST(only_whole_pages_are_given_back),
 		TEST(huge_pages_are_given_back_to_their_pool),
 		TEST(huge_pages_that_cannot_be_had_are_explained),

@@ -57,7 +57,7 @@ void virtio_rig_destroy_device(void)
 
 void virtio_rig_begin(void)
 {
-	const struct guest_mem_config config = { VRIG_RAM, VRIG_RAM_SIZE, NULL };
+	const struct guest_mem_config config = { .base = VRIG_RAM, .size = VRIG_RAM_SIZE };
 	int err;
 
 	memset(&vrig, 0, sizeof(vrig));
