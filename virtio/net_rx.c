@@ -59,11 +59,16 @@ static bool take_chain(struct net_rx *rx)
 	return true;
 }
 
+/* Each packet of a burst begins with a chain of its own, so that part of the one before it is for nothing. */
 static bool wants_more(const struct net_rx *rx)
 {
-	if (rx->net->mergeable)
-		return rx->bytes < (size_t)rx->burst * NET_PACKET_MAX;
-	return !chains_in_hand(rx);
+	size_t packet = NET_PACKET_MAX;
+
+	if (!chains_in_hand(rx) || !rx->net->mergeable)
+		return !chains_in_hand(rx);
+	if (rx->burst > 1)
+		packet += rx->chains[rx->chain].bytes;
+	return rx->bytes < rx->burst * packet;
 }
 
 /*

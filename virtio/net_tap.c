@@ -245,7 +245,7 @@ static void tap_transmit(struct virtio_net *net, struct virtq *vq)
 
 	if (queue->blocked)
 		return;
-	if (usable && net->batch.usable && net->tap.patient)
+	if (usable && net->tap.patient)
 		transmit_batches(net, vq);
 	else
 		queue->blocked = net_transmit(net, vq, usable ? send_packet : drop);
@@ -306,8 +306,7 @@ static void read_packets(struct virtio_net *net, struct net_tap_queue *queue, st
 
 	queue->starved = !net_rx_gather(rx);
 	if (!queue->starved) {
-		count = net->batch.usable && rx->burst > 1 ? net_rx_slice(rx, slices, rx->burst)
-							   : 0;
+		count = rx->burst > 1 ? net_rx_slice(rx, slices, rx->burst) : 0;
 		if (count > 1)
 			read_slices(net, queue, rx, slices, count);
 		else if (read_one(net, queue, rx))
@@ -472,7 +471,6 @@ int net_tap_open(struct virtio_net *net)
 		err = watch_attached(net);
 	if (err < 0)
 		return err;
-	tap_batch_create(&net->batch);
 	snprintf(net->name, sizeof(net->name), "network card %s", net->tap.name);
 	net->vdev.offered |= BIT64(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
 	for (unsigned i = 0; i < OFFLOADS; i++)

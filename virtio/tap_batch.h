@@ -10,16 +10,21 @@
 
 #define TAP_BATCH 16
 
+enum tap_batch_way {
+	TAP_BATCH_UNTRIED,
+	TAP_BATCH_AIO,
+	TAP_BATCH_SINGLY, /* the host's kernel has no asynchronous I/O for us */
+};
+
+/* All zero: an empty one. */
 struct tap_batch {
-	struct aio aio;
-	bool usable; /* the host's kernel has given us its asynchronous I/O */
+	enum tap_batch_way way;
+	struct aio aio; /* TAP_BATCH_AIO */
 	unsigned count;
 	struct iocb iocbs[TAP_BATCH];
 	ssize_t results[TAP_BATCH]; /* as of readv(2) and writev(2), but -errno */
 };
 
-/* What cannot be had is no failure: `usable` says so. destroy accepts one that is not. */
-void tap_batch_create(struct tap_batch *batch);
 void tap_batch_destroy(struct tap_batch *batch);
 
 /* One more packet, up to TAP_BATCH. The pieces are looked at by tap_batch_run(). fd never blocks. */
