@@ -55,8 +55,9 @@ static int catch_signals(struct lifetime *lifetime)
 	add_unless_ignored(&set, SIGHUP);
 	if (lifetime->usr1)
 		sigaddset(&set, SIGUSR1);
-	if (sigaction(SIGPIPE, &ignore, &lifetime->old_pipe) < 0)
-		return report(-errno, "cannot ignore SIGPIPE");
+	if (sigaction(SIGPIPE, &ignore, &lifetime->old_pipe) < 0 ||
+	    sigaction(SIGXFSZ, &ignore, &lifetime->old_fsize) < 0)
+		return report(-errno, "cannot ignore SIGPIPE and SIGXFSZ");
 	pthread_sigmask(SIG_BLOCK, &set, &lifetime->old_mask);
 	lifetime->masked = true;
 	lifetime->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -115,6 +116,7 @@ void lifetime_destroy(struct lifetime *lifetime)
 	close_source(lifetime, &lifetime->signals);
 	if (lifetime->masked) {
 		sigaction(SIGPIPE, &lifetime->old_pipe, NULL);
+		sigaction(SIGXFSZ, &lifetime->old_fsize, NULL);
 		pthread_sigmask(SIG_SETMASK, &lifetime->old_mask, NULL);
 	}
 	*lifetime = (struct lifetime){ 0 };

@@ -38,7 +38,7 @@ struct lifetime {
 	struct loop_source signals, timer;
 	sigset_t old_mask;
 	bool masked;
-	struct sigaction old_pipe;
+	struct sigaction old_pipe, old_fsize; /* of SIGPIPE, SIGXFSZ: errors of a write, no more */
 	void (*usr1)(struct lifetime *lifetime);
 };
 

@@ -33,13 +33,15 @@ int machine_rig_setup(void **state)
 /* A machine leaves the process's signals as it found them. */
 static int signals_left(void)
 {
-	struct sigaction pipe;
+	struct sigaction pipe, fsize;
 	sigset_t mask;
 
 	pthread_sigmask(SIG_BLOCK, NULL, &mask);
 	sigaction(SIGPIPE, NULL, &pipe);
-	if (pipe.sa_handler == SIG_DFL && !sigismember(&mask, SIGTERM) &&
-	    !sigismember(&mask, SIGINT) && !sigismember(&mask, SIGHUP))
+	sigaction(SIGXFSZ, NULL, &fsize);
+	if (pipe.sa_handler == SIG_DFL && fsize.sa_handler == SIG_DFL &&
+	    !sigismember(&mask, SIGTERM) && !sigismember(&mask, SIGINT) &&
+	    !sigismember(&mask, SIGHUP))
 		return 0;
 	print_error("signals are not what they were\n");
 	return -1;
