@@ -69,6 +69,7 @@ int mmio_bus_add(struct mmio_bus *bus, struct mmio_region *region)
 			(bus->count - at) * sizeof(*bus->regions));
 		bus->regions[at] = region;
 		bus->count++;
+		atomic_fetch_add(&bus->generation, 1);
 	}
 	pthread_rwlock_unlock(&bus->lock);
 	return err;
@@ -84,6 +85,7 @@ void mmio_bus_remove(struct mmio_bus *bus, struct mmio_region *region)
 		bus->count--;
 		memmove(bus->regions + at, bus->regions + at + 1,
 			(bus->count - at) * sizeof(*bus->regions));
+		atomic_fetch_add(&bus->generation, 1);
 	}
 	pthread_rwlock_unlock(&bus->lock);
 }
@@ -94,24 +96,34 @@ void mmio_bus_add_hole(struct mmio_bus *bus, uint64_t base, uint64_t size)
 	bus->ones[bus->ones_count++] = (struct mmio_hole){ base, size };
 }
 
-/* What answers the access, copied out: the region itself may move as soon as the lock is gone. */
-static bool find_region(struct mmio_bus *bus, uint64_t gpa, unsigned size,
-			struct mmio_region *found)
+static bool holds(const struct mmio_region *region, uint64_t gpa, unsigned size)
+{
+	return gpa >= region->base && gpa - region->base < region->size &&
+	       region->size - (gpa - region->base) >= size;
+}
+
+/* Fills the cache with what answers the access: a copy, since the region may move as soon as the lock is gone. */
+static bool look_up(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size)
 {
 	bool hit = false;
 	size_t at;
 
 	pthread_rwlock_rdlock(&bus->lock);
 	at = region_index(bus, gpa);
-	if (at < bus->count) {
-		const struct mmio_region *region = bus->regions[at];
-
-		hit = gpa >= region->base && region->size - (gpa - region->base) >= size;
-		if (hit)
-			*found = *region;
+	if (at < bus->count && holds(bus->regions[at], gpa, size)) {
+		hit = true;
+		cache->region = *bus->regions[at];
+		cache->generation = atomic_load(&bus->generation);
 	}
 	pthread_rwlock_unlock(&bus->lock);
 	return hit;
+}
+
+static bool find_region(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size)
+{
+	return (cache->generation == atomic_load_explicit(&bus->generation, memory_order_acquire) &&
+		holds(&cache->region, gpa, size)) ||
+	       look_up(cache, bus, gpa, size);
 }
 
 static uint64_t ones(unsigned size)
@@ -127,24 +139,40 @@ static bool in_hole(const struct mmio_bus *bus, uint64_t gpa)
 	return false;
 }
 
-bool mmio_bus_read(struct mmio_bus *bus, uint64_t gpa, unsigned size, uint64_t *value)
+bool mmio_cache_read(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size,
+		     uint64_t *value)
 {
-	struct mmio_region region;
+	const struct mmio_region *region = &cache->region;
 
-	if (!find_region(bus, gpa, size, &region)) {
+	if (!find_region(cache, bus, gpa, size)) {
 		*value = in_hole(bus, gpa) ? ones(size) : 0;
 		return false;
 	}
-	*value = region.ops->read(region.device, gpa - region.base, size) & ones(size);
+	*value = region->ops->read(region->device, gpa - region->base, size) & ones(size);
 	return true;
+}
+
+bool mmio_cache_write(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size,
+		      uint64_t value)
+{
+	const struct mmio_region *region = &cache->region;
+
+	if (!find_region(cache, bus, gpa, size))
+		return false;
+	region->ops->write(region->device, gpa - region->base, size, value & ones(size));
+	return true;
+}
+
+bool mmio_bus_read(struct mmio_bus *bus, uint64_t gpa, unsigned size, uint64_t *value)
+{
+	struct mmio_cache cache = { 0 };
+
+	return mmio_cache_read(&cache, bus, gpa, size, value);
 }
 
 bool mmio_bus_write(struct mmio_bus *bus, uint64_t gpa, unsigned size, uint64_t value)
 {
-	struct mmio_region region;
+	struct mmio_cache cache = { 0 };
 
-	if (!find_region(bus, gpa, size, &region))
-		return false;
-	region.ops->write(region.device, gpa - region.base, size, value & ones(size));
-	return true;
+	return mmio_cache_write(&cache, bus, gpa, size, value);
 }

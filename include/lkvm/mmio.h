@@ -4,6 +4,7 @@
 #define LKVM_MMIO_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,9 +28,16 @@ struct mmio_hole {
 	uint64_t base, size;
 };
 
+/* What answered a vCPU's last access: no lock is taken for the next one to the same region. Zeroed: nothing yet. */
+struct mmio_cache {
+	struct mmio_region region;
+	unsigned generation;
+};
+
 struct mmio_bus {
 	pthread_rwlock_t
 		lock; /* guards regions, count, capacity; never held while a device answers */
+	atomic_uint generation;       /* of the regions: changes with them, under the lock */
 	struct mmio_region **regions; /* ascending, disjoint */
 	size_t count, capacity;
 	struct mmio_hole ones[3];
@@ -52,5 +60,10 @@ void mmio_bus_add_hole(struct mmio_bus *bus, uint64_t base, uint64_t size);
  */
 bool mmio_bus_read(struct mmio_bus *bus, uint64_t gpa, unsigned size, uint64_t *value);
 bool mmio_bus_write(struct mmio_bus *bus, uint64_t gpa, unsigned size, uint64_t value);
+/* The same for a thread that keeps a cache of its own. */
+bool mmio_cache_read(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size,
+		     uint64_t *value);
+bool mmio_cache_write(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size,
+		      uint64_t value);
 
 #endif

@@ -32,7 +32,8 @@ int vcpu_features_choose(struct vcpu_features *features, const struct vm *vm,
 struct vcpu {
 	struct vm *vm;
 	struct mmio_bus *mmio;
-	struct loop *loop; /* is told how the guest ended */
+	struct mmio_cache mmio_cache; /* its thread's */
+	struct loop *loop;            /* is told how the guest ended */
 	unsigned index;
 	int fd;
 	struct kvm_run *run;

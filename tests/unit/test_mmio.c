@@ -268,6 +268,7 @@ static const struct mmio_ops count_ops = { count_read, count_write };
 
 static void *access_for_a_while(void *stop)
 {
+	struct mmio_cache cache = { 0 };
 	uintptr_t wrong = 0;
 
 	while (!atomic_load((atomic_bool *)stop)) {
@@ -277,6 +278,10 @@ static void *access_for_a_while(void *stop)
 		if (mmio_bus_read(&bus, 0x2000, 4, &value))
 			wrong += value != 7;
 		mmio_bus_write(&bus, 0x2000, 4, 0);
+		for (uint64_t gpa = 0x1000; gpa <= 0x2000; gpa += 0x1000)
+			for (int again = 0; again < 2; again++)
+				if (mmio_cache_read(&cache, &bus, gpa, 4, &value))
+					wrong += value != 7;
 	}
 	return (void *)wrong;
 }
@@ -309,6 +314,39 @@ static void a_region_moves_under_the_accesses_of_other_threads(void **state)
 	}
 }
 
+/* Whatever a vCPU found before, it finds what is there now: other regions, none, one that has come or moved. */
+static void a_cache_never_remembers_wrongly(void **state)
+{
+	struct mmio_cache cache = { 0 };
+	struct probe first, second;
+	uint64_t value;
+
+	(void)state;
+	probe_at(&first, 0x1000, 0x10);
+	probe_at(&second, 0x1010, 0x10);
+	assert_false(mmio_cache_read(&cache, &bus, 0, 1, &value));
+	assert_false(mmio_cache_read(&cache, &bus, 0x1000, 4, &value));
+	assert_int_equal(mmio_bus_add(&bus, &first.region), 0);
+	assert_true(mmio_cache_read(&cache, &bus, 0x1000, 4, &value));
+	assert_true(mmio_cache_read(&cache, &bus, 0x100c, 4, &value));
+	assert_int_equal(first.reads, 2);
+	assert_int_equal(first.offset, 0xc);
+	assert_false(mmio_cache_read(&cache, &bus, 0x100e, 4, &value));
+	assert_false(mmio_cache_write(&cache, &bus, 0xffe, 4, 0));
+	assert_int_equal(mmio_bus_add(&bus, &second.region), 0);
+	assert_true(mmio_cache_write(&cache, &bus, 0x1010, 4, 0x1ffffffff));
+	assert_int_equal(second.value, 0xffffffff);
+	assert_true(mmio_cache_write(&cache, &bus, 0x1000, 1, 0));
+	mmio_bus_remove(&bus, &first.region);
+	assert_false(mmio_cache_write(&cache, &bus, 0x1000, 1, 0));
+	first.region.base = 0x2000;
+	assert_int_equal(mmio_bus_add(&bus, &first.region), 0);
+	assert_false(mmio_cache_read(&cache, &bus, 0x1000, 1, &value));
+	assert_true(mmio_cache_read(&cache, &bus, 0x2008, 8, &value));
+	assert_int_equal(first.reads, 3);
+	assert_int_equal(first.writes, 1);
+}
+
 static void a_zeroed_bus_can_be_destroyed(void **state)
 {
 	struct mmio_bus zeroed;
@@ -331,6 +369,7 @@ int main(void)
 		TEST(what_nobody_claims_in_a_window_reads_as_ones),
 		TEST(a_device_may_change_the_bus_while_it_answers),
 		TEST(a_region_moves_under_the_accesses_of_other_threads),
+		TEST(a_cache_never_remembers_wrongly),
 		TEST(a_zeroed_bus_can_be_destroyed),
 	};
 
