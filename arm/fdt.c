@@ -10,7 +10,8 @@
 #include "fdt_tree.h"
 
 #define UART_CLOCK   1843200 /* Hz: the 16550's customary crystal */
-#define UART_TX_FIFO 64      /* bytes; the UART takes any number at any time */
+#define USUAL_SIZE   (32 << 10)
+#define UART_TX_FIFO 64 /* bytes; the UART takes any number at any time */
 
 static bool is_gicv2(const struct fdt_config *config)
 {
@@ -256,26 +257,35 @@ static void root_node(struct tree *tree)
 	tree_end(tree);
 }
 
-/* Looking up each property's name among those already there would cost more than all the rest: names are repeated. */
-int fdt_build(const struct fdt_config *config, void *buf, size_t size)
+/*
+ * Looking up each property's name among those already there would cost more than all the rest: names are repeated. Returns
+ * an error of libfdt's.
+ */
+static int build(const struct fdt_config *config, void *buf, int size)
 {
 	struct tree tree = { .config = config, .fdt = buf };
 
-	if (size > INT_MAX)
-		size = INT_MAX;
 	tree.error = fdt_create_with_flags(buf, size, FDT_CREATE_FLAG_NO_NAME_DEDUP);
 	if (!tree.error)
 		tree.error = fdt_finish_reservemap(buf);
 	root_node(&tree);
-	if (!tree.error)
-		tree.error = fdt_finish(buf);
-	if (tree.error == -FDT_ERR_NOSPACE)
+	return tree.error ? tree.error : fdt_finish(buf);
+}
+
+/* libfdt clears all that it is given: most trees fit into a part of it. */
+int fdt_build(const struct fdt_config *config, void *buf, size_t size)
+{
+	int all = size > INT_MAX ? INT_MAX : (int)size;
+	int error = build(config, buf, all < USUAL_SIZE ? all : USUAL_SIZE);
+
+	if (error == -FDT_ERR_NOSPACE && all > USUAL_SIZE)
+		error = build(config, buf, all);
+	if (error == -FDT_ERR_NOSPACE)
 		return refuse(-ENOSPC,
 			      "the device tree does not fit into %zu KiB: is the kernel command "
 			      "line too long?",
 			      size >> 10);
-	if (tree.error)
-		return refuse(-EINVAL, "cannot build the device tree: %s",
-			      fdt_strerror(tree.error));
+	if (error)
+		return refuse(-EINVAL, "cannot build the device tree: %s", fdt_strerror(error));
 	return fdt_totalsize(buf);
 }

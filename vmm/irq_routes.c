@@ -2,8 +2,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <lkvm/irq.h>
 #include <lkvm/report.h>
+
+#define TABLE_SIZE (IRQ_GSI_LIMIT * sizeof(struct irq_route))
 
 enum gsi_state { GSI_FREE = 0, GSI_ALLOCATED = 1, GSI_ATTACHED = 2 };
 
@@ -15,8 +18,12 @@ int irq_set_level(struct irq_controller *controller, uint32_t line, bool level)
 int irq_routes_create(struct irq_routes *routes, struct irq_controller *controller, uint32_t lines)
 {
 	assert(lines <= IRQ_GSI_MSI_BASE);
-	*routes = (struct irq_routes){ .controller = controller };
-	routes->table = calloc(IRQ_GSI_LIMIT, sizeof(*routes->table));
+	*routes = (struct irq_routes){ .controller = controller, .end = lines };
+	/* Most of it is never touched: of a mapping, that takes no memory. */
+	routes->table =
+		mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (routes->table == MAP_FAILED)
+		routes->table = NULL;
 	routes->state = calloc(IRQ_GSI_LIMIT, sizeof(*routes->state));
 	pthread_mutex_init(&routes->lock, NULL);
 	if (!routes->table || !routes->state) {
@@ -34,7 +41,8 @@ void irq_routes_destroy(struct irq_routes *routes)
 {
 	if (!routes->controller)
 		return;
-	free(routes->table);
+	if (routes->table)
+		munmap(routes->table, TABLE_SIZE);
 	free(routes->state);
 	pthread_mutex_destroy(&routes->lock);
 	*routes = (struct irq_routes){ 0 };
@@ -63,6 +71,8 @@ int irq_routes_alloc(struct irq_routes *routes, unsigned count, uint32_t *gsi)
 	if (*gsi < IRQ_GSI_LIMIT) {
 		for (unsigned i = 0; i < count; i++)
 			routes->state[*gsi + i] = GSI_ALLOCATED;
+		if (routes->end < *gsi + count)
+			routes->end = *gsi + count;
 		err = 0;
 	}
 	pthread_mutex_unlock(&routes->lock);
@@ -112,7 +122,7 @@ int irq_routes_set_msi(struct irq_routes *routes, uint32_t gsi, uint64_t address
 /* Lines lead where they led since the controller was made, so that only pending MSI routes need a new table. */
 static int put_in_force(struct irq_routes *routes)
 {
-	uint32_t count = IRQ_GSI_LIMIT;
+	uint32_t count = routes->end;
 	int err;
 
 	if (!routes->dirty)

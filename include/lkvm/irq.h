@@ -57,6 +57,7 @@ struct irq_routes {
 	struct irq_controller *controller;
 	struct irq_route *table; /* [IRQ_GSI_LIMIT] */
 	uint8_t *state;          /* [IRQ_GSI_LIMIT]: allocated, attached */
+	uint32_t end;            /* no GSI from here on was ever allocated */
 	bool dirty;              /* table differs from what the controller has */
 	unsigned long updates;   /* how often the controller was given a table */
 };
