@@ -7,7 +7,9 @@ int virtio_open_path(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 int virtio_ioctl_call(int fd, unsigned long request, void *arg)

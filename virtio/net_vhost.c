@@ -147,18 +147,19 @@ static void links_ready(struct loop_source *source, uint32_t events)
 static int watch_links(struct virtio_net *net)
 {
 	const struct sockaddr_nl links = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
-	int err = 0,
-	    fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int err = 0;
 
-	net->links = (struct loop_source){ fd, links_ready };
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&links, sizeof(links)) < 0)
+	net->links.ready = links_ready;
+	net->links.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (net->links.fd < 0 ||
+	    bind(net->links.fd, (const struct sockaddr *)&links, sizeof(links)) < 0)
 		err = -errno;
 	if (!err)
 		err = loop_add(net->vdev.env->loop, &net->links, EPOLLIN);
 	if (!err)
 		return 0;
-	if (fd >= 0)
-		close(fd);
+	if (net->links.fd >= 0)
+		close(net->links.fd);
 	net->links.fd = -1;
 	return report(err, "%s: cannot watch the host's interfaces", net->name);
 }
