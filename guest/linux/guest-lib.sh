@@ -9,9 +9,10 @@ say() {
 	echo "guest: $*"
 }
 
-# wait_for SECONDS COMMAND...: try the command until it succeeds.
+# wait_for SECONDS COMMAND...: try the command until it succeeds; six times as long as it should take,
+# for a machine that is slow or busy.
 wait_for() {
-	wait_left=$(($1 * 10))
+	wait_left=$(($1 * 10 * 6))
 	shift
 	until "$@"; do
 		[ "$wait_left" -gt 0 ] || return 1
@@ -67,7 +68,7 @@ do_irq_count() {
 
 # nvme-read[:MIB]: the checksum of the disk's first so many MiB (4).
 do_nvme_read() {
-	wait_for 60 test -b /dev/nvme0n1 || return
+	wait_for 10 test -b /dev/nvme0n1 || return
 	say nvme-read "$(dd if=/dev/nvme0n1 bs=1M count="${1:-4}" iflag=direct 2>/dev/null |
 		sha256sum | cut -d ' ' -f 1)"
 }
@@ -75,7 +76,7 @@ do_nvme_read() {
 # nvme-write[:MIB]: fill the disk's second MiB and the ones after it (4) with random data, and tell
 # their checksum.
 do_nvme_write() {
-	wait_for 60 test -b /dev/nvme0n1 || return
+	wait_for 10 test -b /dev/nvme0n1 || return
 	dd if=/dev/urandom of=/tmp/data bs=1M count="${1:-4}" 2>/dev/null
 	dd if=/tmp/data of=/dev/nvme0n1 bs=1M seek=1 conv=fsync 2>/dev/null || return
 	say nvme-write "$(sha256sum </tmp/data | cut -d ' ' -f 1)"
@@ -84,9 +85,9 @@ do_nvme_write() {
 # net[:INTERFACE]: bring the interface up with QEMU's user network address.
 do_net() {
 	interface=${1:-eth0}
-	wait_for 60 test -e "/sys/class/net/$interface" || return
+	wait_for 10 test -e "/sys/class/net/$interface" || return
 	ip link set "$interface" up
-	wait_for 60 grep -q 1 "/sys/class/net/$interface/carrier" || return
+	wait_for 10 grep -q 1 "/sys/class/net/$interface/carrier" || return
 	ip addr add 10.0.2.15/24 dev "$interface"
 }
 

@@ -13,7 +13,7 @@ for device in xhci virtio-blk virtio-net nvme; do
 done
 
 guest_script <<'SCRIPT'
-wait_for 60 test -b /dev/sda
+wait_for 10 test -b /dev/sda
 say usb "$(dd if=/dev/sda bs=1M 2>/dev/null | sha256sum | cut -d ' ' -f 1)"
 do_irqs xhci
 SCRIPT
@@ -23,7 +23,7 @@ is "$status:$(guest_says usb)" "0:$USB_SUM" "xHCI: a disk on the USB is read"
 like "$(guest_says irq)" 'MSI.*xhci' "its interrupts are MSIs"
 
 guest_script <<'SCRIPT'
-wait_for 60 test -b /dev/vda
+wait_for 10 test -b /dev/vda
 say virtio "$(dd if=/dev/vda bs=1M 2>/dev/null | sha256sum | cut -d ' ' -f 1)"
 do_ping 5
 do_irqs virtio

@@ -66,7 +66,7 @@ is "$(guest_says ping)" 3 "works there"
 
 # A Linux that writes into its disk, reboots in the same process, and finds that again.
 guest_script <<'SCRIPT'
-wait_for 60 test -b /dev/nvme0n1
+wait_for 10 test -b /dev/nvme0n1
 do_ping 3
 if [ "$(dd if=/dev/nvme0n1 bs=1M skip=8 count=1 2>/dev/null | head -c 5)" = again ]; then
 	say boot second
