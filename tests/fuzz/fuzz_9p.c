@@ -44,7 +44,7 @@ static void make_tree(struct world *world)
 
 	for (unsigned i = 0; i < SECRET_SIZE; i += 8)
 		snprintf(world->secret + i, 9, "%08x", arc4random());
-	strcpy(world->path, "/dev/shm/lkvm-fuzz-XXXXXX");
+	strcpy(world->path, "/tmp/lkvm-fuzz-XXXXXX");
 	if (!mkdtemp(world->path))
 		abort();
 	folder = open(world->path, O_DIRECTORY | O_CLOEXEC);
