@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#include <lkvm/cache.h>
 #include <lkvm/fdt.h>
 #include <lkvm/kvm.h>
 #include <lkvm/report.h>
@@ -183,6 +184,36 @@ static int place_images(struct machine *machine)
 	return copied < 0 ? (int)copied : 0;
 }
 
+static void unmap_config(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	vm_slot_remove(&machine->vm, machine->shadow_slot, MAP_ECAM_BASE);
+}
+
+/* The guest reads past the caches: to it, this is a device. */
+static void config_changed(void *opaque, const void *at, size_t size)
+{
+	(void)opaque;
+	cache_clean(at, size);
+}
+
+static const struct pci_shadow_ops shadow_ops = { .changed = config_changed, .end = unmap_config };
+
+/* Reads of configuration space do not exit, where none has an effect: a guest's enumeration makes hundreds. */
+static int map_config(struct machine *machine)
+{
+	const void *shadow = NULL;
+
+	if (kvm_check(machine->vm.fd, KVM_CAP_READONLY_MEM) > 0)
+		shadow = pci_bus_shadow(&machine->pci, &shadow_ops, machine);
+	machine->shadow_slot = -1;
+	if (shadow)
+		machine->shadow_slot = vm_slot_add(&machine->vm, MAP_ECAM_BASE, PCI_SHADOW_SIZE,
+						   (void *)(uintptr_t)shadow, KVM_MEM_READONLY);
+	return shadow && machine->shadow_slot < 0 ? machine->shadow_slot : 0;
+}
+
 static int connect_devices(struct machine *machine)
 {
 	int err;
@@ -202,7 +233,7 @@ static int connect_devices(struct machine *machine)
 	if (!err && machine->vfio)
 		err = vfio_attach(machine->vfio, &machine->vm, &machine->routes,
 				  &machine->gic.base);
-	return err;
+	return err ? err : map_config(machine);
 }
 
 int machine_boot(struct machine *machine)
@@ -235,6 +266,7 @@ int machine_boot(struct machine *machine)
 
 void machine_unboot(struct machine *machine)
 {
+	pci_bus_end_shadow(&machine->pci);
 	if (machine->attached && machine->vfio)
 		vfio_detach(machine->vfio);
 	if (machine->attached)

@@ -77,7 +77,8 @@ struct machine {
 	struct vcpu *vcpus;
 	struct gic gic;
 	struct irq_routes routes;
-	bool attached; /* devices know this VM */
+	bool attached;   /* devices know this VM */
+	int shadow_slot; /* configuration space for reading */
 };
 
 /* host.c: what this host can do, and where the guest's address space ends; creates the first VM to ask it. */

@@ -90,6 +90,8 @@ static void interrupt(struct virtio_device *vdev, struct virtq *vq)
 			pci_msix_raise(&pci->msix, vector);
 		return;
 	}
+	pci_bus_end_shadow(
+		pci->function.bus); /* from now on the status register changes by itself */
 	pci->isr |= vq ? ISR_QUEUE : VIRTIO_PCI_ISR_CONFIG;
 	update_line(pci);
 }
@@ -344,6 +346,8 @@ static void config_written(struct pci_function *function, unsigned offset, unsig
 		command_written(pci);
 	if (msix || touches(offset, size, PCI_COMMAND, 2))
 		interrupts_changed(pci, msix);
+	if (touches(offset, size, pci->window, sizeof(struct virtio_pci_cfg_cap)))
+		pci_bus_end_shadow(function->bus); /* reads of the window have effects */
 	if (touches_window(pci, offset, size) && window_access(pci, &bar, &at, &length))
 		bar_write(function, bar, at, length,
 			  pci_get(function->config, pci->window + sizeof(struct virtio_pci_cap),
@@ -478,6 +482,7 @@ int virtio_pci_create(struct virtio_pci **pci, struct virtio_device *vdev, struc
 		virtio_pci_destroy(new);
 		return err;
 	}
+	new->function.direct = true;
 	vdev->transport_class = &transport_class;
 	vdev->transport = new;
 	*pci = new;

@@ -77,6 +77,7 @@ void pci_bus_destroy(struct pci_bus *bus)
 		pci_function_reset(bus->functions[devfn]);
 		bus->functions[devfn]->bus = NULL;
 	}
+	pci_shadow_free(bus);
 	mmio_bus_remove(bus->mmio, &bus->ecam);
 	*bus = (struct pci_bus){ 0 };
 }

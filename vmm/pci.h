@@ -11,4 +11,8 @@ void pci_bar_place(struct pci_function *function, unsigned n, uint64_t gpa);
 /* Maps what of the function's BARs was blocked and is no longer. Takes the lock; call it with no function's lock held. */
 void pci_function_retry(struct pci_function *function);
 
+/* pci_shadow.c: after a function's config[] has changed, with its lock held; and with the bus. */
+void pci_shadow_update(const struct pci_function *function);
+void pci_shadow_free(struct pci_bus *bus);
+
 #endif

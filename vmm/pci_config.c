@@ -326,6 +326,7 @@ void pci_config_write(struct pci_function *function, unsigned offset, unsigned s
 		bars_update(function);
 	if (function->class->config_written)
 		function->class->config_written(function, offset, size, value);
+	pci_shadow_update(function);
 	pthread_mutex_unlock(&function->lock);
 }
 
@@ -336,5 +337,6 @@ void pci_function_reset(struct pci_function *function)
 	bars_update(function);
 	for (unsigned n = 0; n < PCI_BARS; n++)
 		function->bar[n].failed = false;
+	pci_shadow_update(function);
 	pthread_mutex_unlock(&function->lock);
 }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <linux/pci_regs.h>
 #include <lkvm/mmio.h>
@@ -16,6 +17,7 @@
 #define PCI_CONFIG_SIZE 4096
 #define PCI_FUNCTIONS   256 /* on a bus: 32 devices of 8 functions */
 #define PCI_BARS        6
+#define PCI_SHADOW_SIZE (PCI_FUNCTIONS * PCI_CONFIG_SIZE)
 
 #define PCI_DEVFN_OF(slot, fn) (((slot) << 3) | (fn))
 
@@ -82,6 +84,14 @@ struct pci_function {
 	uint32_t
 		intx_line; /* the wired interrupt of its INTx pin, where PCI_INTERRUPT_PIN is not 0 */
 	atomic_bool complained; /* report_once() */
+	bool direct; /* reads find what config[] holds, without config_read(), unless the owner ends the shadow */
+};
+
+/* How who has mapped a bus's shadow to the guest is told. Any thread, maybe with a function's and its owner's locks held. */
+struct pci_shadow_ops {
+	void (*changed)(void *arg, const void *at, size_t size);
+	/* Takes the mapping away: reads of a function have effects from now on. Once. */
+	void (*end)(void *arg);
 };
 
 struct pci_bus {
@@ -91,6 +101,10 @@ struct pci_bus {
 	struct pci_function *functions[PCI_FUNCTIONS];
 	uint32_t spoken_for;  /* bit n: nobody who asks for any slot gets slot n */
 	atomic_bool released; /* a BAR was unmapped: one that was blocked may have room now */
+	uint8_t *shadow;      /* PCI_SHADOW_SIZE bytes; NULL: not yet made */
+	atomic_bool shadowed; /* it is in use */
+	const struct pci_shadow_ops *shadow_ops;
+	void *shadow_arg;
 };
 
 /* Puts the ECAM on the MMIO bus and declares the windows as holes of ones. The bus has no lock: it is built first. */
@@ -113,8 +127,8 @@ void pci_function_destroy(struct pci_function *function);
 int pci_function_set_bar(struct pci_function *function, unsigned n, uint64_t size, uint32_t flags);
 
 /*
- * Puts a function at devfn, or, devfn < 0, at function 0 of the first slot that is free and not spoken for. Sets the multi-function bit of
- * function 0 where it has siblings. -EBUSY, -ENOSPC, -EINVAL (no such devfn), reported.
+ * Puts a function at devfn, or, devfn < 0, at function 0 of the first slot that is free and not spoken for. Sets the
+ * multi-function bit of function 0 where it has siblings. -EBUSY, -ENOSPC, -EINVAL (no such devfn), reported.
  */
 int pci_bus_add(struct pci_bus *bus, struct pci_function *function, int devfn);
 
@@ -131,6 +145,15 @@ int pci_bus_assign(struct pci_bus *bus);
  * Returns how many, or -ENOSPC, reported. (An interrupt-map can tell the guest; no line is shared.)
  */
 int pci_bus_assign_lines(struct pci_bus *bus, uint32_t first, uint32_t limit);
+
+/*
+ * All configuration spaces as the guest reads them, for whoever maps them to the guest at ecam.base, for reading only:
+ * PCI_SHADOW_SIZE bytes, page-aligned, the bus's own, which follow what the guest writes. NULL: there is no function, or
+ * one that is not `direct`, or no memory; reads then go the usual way. After pci_bus_assign(), before a vCPU runs.
+ */
+const void *pci_bus_shadow(struct pci_bus *bus, const struct pci_shadow_ops *ops, void *arg);
+/* By a function's owner, or when the VM goes. */
+void pci_bus_end_shadow(struct pci_bus *bus);
 
 /*
  * The guest's accesses; also used by tests and by machine reset. offset < 4096, size 1, 2, 4, naturally aligned; others read

@@ -9,6 +9,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_mmio.h>
+#include <linux/virtio_pci.h>
 #include <libfdt.h>
 #include <cmocka.h>
 #include "machine_rig.h"
@@ -144,6 +145,71 @@ static void devices_on_the_pci_bus_come_first(void **state)
 	}
 }
 
+/* Where reads of configuration space have no effect, KVM answers them. */
+static const struct kvm_userspace_memory_region *shadow_slot(unsigned vm)
+{
+	for (unsigned i = 0; i < FAKE_KVM_SLOTS; i++)
+		if (rig_kvm->vms[vm].slots[i].guest_phys_addr == MAP_ECAM_BASE &&
+		    rig_kvm->vms[vm].slots[i].memory_size)
+			return &rig_kvm->vms[vm].slots[i];
+	return NULL;
+}
+
+static void look_at_shadow(void *wanted)
+{
+	const struct kvm_userspace_memory_region *slot = shadow_slot(rig_kvm->vms_count - 1);
+	const uint8_t *shadow;
+
+	assert_int_equal(slot != NULL, wanted != NULL);
+	if (!slot)
+		return;
+	assert_int_equal(slot->flags, KVM_MEM_READONLY);
+	assert_int_equal(slot->memory_size, PCI_SHADOW_SIZE);
+	shadow = (const uint8_t *)(uintptr_t)slot->userspace_addr;
+	assert_int_equal(pci_get(shadow, PCI_VENDOR_ID, 2), VENDOR_ID_REDHAT);
+	assert_int_equal(pci_get(shadow + 0x10000, PCI_VENDOR_ID, 4), UINT32_MAX);
+	assert_int_equal(pci_get(shadow, PCI_INTERRUPT_LINE, 1), *(uint8_t *)wanted);
+}
+
+/* The offset register of the window into the BAR (virtio 1.2, 4.1.4.9), which the driver is to write next. */
+static void find_window(void *store)
+{
+	const uint8_t *shadow = (const uint8_t *)(uintptr_t)shadow_slot(1)->userspace_addr;
+	uint8_t at = shadow[PCI_CAPABILITY_LIST];
+
+	while (shadow[at] != PCI_CAP_ID_VNDR ||
+	       shadow[at + VIRTIO_PCI_CAP_CFG_TYPE] != VIRTIO_PCI_CAP_PCI_CFG)
+		at = shadow[at + VIRTIO_PCI_CAP_NEXT];
+	((struct fake_kvm_exit *)store)->address = CONFIG(0) + at + VIRTIO_PCI_CAP_OFFSET;
+}
+
+static void reads_of_configuration_space_do_not_exit(void **state)
+{
+	static uint8_t first = 0, second = 0x77;
+	struct fake_kvm_exit exits[] = {
+		GUEST_STORES(CONFIG(0) + PCI_INTERRUPT_LINE, 0x77, 1),
+		GUEST_STORES(CONFIG(1) + PCI_INTERRUPT_LINE, 0x77, 1),
+		GUEST_RESETS,
+		GUEST_STORES(CONFIG(1) + PCI_INTERRUPT_LINE, 0x77, 1),
+		GUEST_STORES(CONFIG(1) + PCI_INTERRUPT_LINE, 0x77, 1),
+		GUEST_STORES(0, 0, 4), /* to the window: from now on reads have effects */
+		GUEST_STORES(CONFIG(0) + PCI_INTERRUPT_LINE, 0x77, 1),
+		GUEST_POWERS_OFF,
+	};
+	struct machine_config config = config_on(VIRTIO_PCI);
+
+	(void)state;
+	config.restart_on_reset = true;
+	exits[0].hook = exits[1].hook = exits[3].hook = look_at_shadow;
+	exits[0].arg = exits[3].arg = &first;
+	exits[1].arg = &second;
+	exits[4].hook = find_window;
+	exits[4].arg = &exits[5];
+	exits[6].hook = look_at_shadow;
+	assert_int_equal(rig_run(&config, exits, 8), RUN_POWEROFF);
+	assert_int_equal(rig_kvm->vms_count, 2);
+}
+
 /* --- restarts --- */
 
 static void a_restart_finds_devices_as_they_were(void **state)
@@ -201,6 +267,7 @@ int main(void)
 		TEST(devices_on_the_mmio_bus_are_in_the_device_tree),
 		TEST(kicks_do_not_exit),
 		TEST(devices_on_the_pci_bus_come_first),
+		TEST(reads_of_configuration_space_do_not_exit),
 		TEST(a_restart_finds_devices_as_they_were),
 		TEST(a_device_that_cannot_be_made_ends_it_all),
 	};

@@ -279,6 +279,71 @@ static void a_slot_that_is_spoken_for_goes_to_who_names_it(void **state)
 	assert_int_equal(add(4, 0x00)->devfn, 0x00);
 }
 
+/* --- the shadow --- */
+
+static const uint8_t *shadow_changed;
+static unsigned shadow_changes, shadow_ends;
+
+static void changed(void *arg, const void *at, size_t size)
+{
+	assert_ptr_equal(arg, &bus);
+	assert_int_equal(size, PCI_CONFIG_SIZE);
+	shadow_changed = at;
+	shadow_changes++;
+}
+
+static void end(void *arg)
+{
+	assert_ptr_equal(arg, &bus);
+	shadow_ends++;
+}
+
+static const struct pci_shadow_ops shadow_ops = { changed, end };
+
+static void a_shadow_follows_configuration_space(void **state)
+{
+	const uint8_t *shadow;
+
+	(void)state;
+	add(0, 0x08)->direct = true;
+	add(1, 0x19)->direct = true;
+	shadow_changes = shadow_ends = 0;
+	shadow = pci_bus_shadow(&bus, &shadow_ops, &bus);
+	assert_non_null(shadow);
+	for (unsigned devfn = 0; devfn < PCI_FUNCTIONS; devfn++) {
+		uint32_t id = pci_get(shadow + devfn * PCI_CONFIG_SIZE, PCI_VENDOR_ID, 4);
+
+		assert_int_equal(id, devfn == 0x08   ? 0x10000
+				     : devfn == 0x19 ? 0x10001
+						     : 0xffffffff);
+	}
+	assert_int_equal(shadow_changes, 2);
+	pci_config_write(&functions[1], PCI_INTERRUPT_LINE, 1, 0x55);
+	assert_int_equal(shadow[0x19 * PCI_CONFIG_SIZE + PCI_INTERRUPT_LINE], 0x55);
+	assert_int_equal(shadow_changes, 3);
+	assert_ptr_equal(shadow_changed, shadow + 0x19 * PCI_CONFIG_SIZE);
+
+	pci_bus_end_shadow(&bus);
+	pci_bus_end_shadow(&bus);
+	assert_int_equal(shadow_ends, 1);
+	pci_config_write(&functions[1], PCI_INTERRUPT_LINE, 1, 0x66);
+	assert_int_equal(shadow_changes, 3);
+
+	/* The next VM's. */
+	assert_ptr_equal(pci_bus_shadow(&bus, &shadow_ops, &bus), shadow);
+	assert_int_equal(shadow[0x19 * PCI_CONFIG_SIZE + PCI_INTERRUPT_LINE], 0x66);
+}
+
+static void there_is_no_shadow_where_reads_have_effects(void **state)
+{
+	(void)state;
+	assert_null(pci_bus_shadow(&bus, &shadow_ops, &bus)); /* nor of nobody */
+	add(0, 0x08)->direct = true;
+	add(1, 0x10);
+	assert_null(pci_bus_shadow(&bus, &shadow_ops, &bus));
+	pci_bus_end_shadow(&bus);
+}
+
 static void a_slot_without_function_0(void **state)
 {
 	(void)state;
@@ -404,6 +469,8 @@ int main(void)
 		TEST(without_a_64_bit_window),
 		TEST(what_does_not_fit_is_named),
 		TEST(a_slot_that_is_spoken_for_goes_to_who_names_it),
+		TEST(a_shadow_follows_configuration_space),
+		TEST(there_is_no_shadow_where_reads_have_effects),
 		TEST(a_slot_without_function_0),
 		TEST(random_functions),
 		TEST(a_full_bus),
