@@ -121,8 +121,8 @@ rebind() {
 
 # --- lkvm and its guests ---
 # What should take a second may take so many where the machine is slow or busy: all waiting ends as soon
-# as what it waits for has come.
-patience=6
+# as what it waits for has come. PATIENCE=1 is for who waits for a test that fails.
+patience=${PATIENCE:-6}
 
 guest=${GUEST:-/guest}
 guest_log=${BED_LOG:-/dev/bed-guest}
