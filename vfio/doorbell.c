@@ -33,14 +33,16 @@ found(struct conflict *conflict, int err, const char *fmt, ...)
 
 static int feature(int fd, uint32_t operation, struct vfio_device_feature_msi_doorbell *doorbell)
 {
-	struct {
+	union {
 		struct vfio_device_feature header;
-		struct vfio_device_feature_msi_doorbell doorbell;
-	} arg = { .header = { sizeof(arg), operation | VFIO_DEVICE_FEATURE_MSI_DOORBELL },
-		  .doorbell = *doorbell };
-	int err = vfio_ioctl_call(fd, VFIO_DEVICE_FEATURE, &arg);
+		uint8_t bytes[sizeof(struct vfio_device_feature) + sizeof(*doorbell)];
+	} arg = { .header = { sizeof(arg), operation | VFIO_DEVICE_FEATURE_MSI_DOORBELL } };
+	uint8_t *data = arg.bytes + sizeof(arg.header);
+	int err;
 
-	*doorbell = arg.doorbell;
+	memcpy(data, doorbell, sizeof(*doorbell));
+	err = vfio_ioctl_call(fd, VFIO_DEVICE_FEATURE, &arg);
+	memcpy(doorbell, data, sizeof(*doorbell));
 	return err < 0 ? err : 0;
 }
 
