@@ -14,6 +14,7 @@
 #include <linux/virtio_ring.h>
 #include "virtio/balloon.h"
 #include "virtio_rig.h"
+#include "silence.h"
 
 #define BIT64(n) (1ULL << (n))
 #define PAGE     4096ULL
@@ -23,14 +24,6 @@
 #define BUFFERS  4
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void silence(void)
-{
-	static FILE *nowhere;
-
-	if (!nowhere)
-		stderr = nowhere = fopen("/dev/null", "w");
-}
 
 /* Lists hold what the input says: pages near FIRST, but for those with the top bit, which are anywhere. */
 static void write_list(const uint8_t *data, size_t size)

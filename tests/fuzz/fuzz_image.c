@@ -16,6 +16,7 @@
 #include <lkvm/fdt.h>
 #include <lkvm/image.h>
 #include <lkvm/memory_map.h>
+#include "silence.h"
 
 #define RAM_MAX (32 * SZ_1M)
 
@@ -29,15 +30,6 @@ struct input {
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Refusals are what most inputs get: their text is not printed, but formatted. */
-static void silence(void)
-{
-	static FILE *nowhere;
-
-	if (!nowhere)
-		stderr = nowhere = fopen("/dev/null", "w");
-}
 
 static int open_file(struct kernel_image *image, const struct input *input, const uint8_t *bytes,
 		     size_t size)

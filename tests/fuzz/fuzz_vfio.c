@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "../unit/vfio_rig.h"
+#include "silence.h"
 
 #define CONFIG_BYTES 0x120
 
@@ -21,15 +22,6 @@ struct action {
 };
 
 static_assert(sizeof(struct action) == 8, "as the corpus has it");
-
-/* What is said of broken devices is not printed, but formatted. */
-static void silence(void)
-{
-	static FILE *nowhere;
-
-	if (!nowhere)
-		stderr = nowhere = fopen("/dev/null", "w");
-}
 
 /* BAR 0: registers, MSI-X table and PBA where the input says so; BAR 2: I/O ports; BAR 4: 64 bits, sparse. */
 static void make_device(struct vfio_rig *rig, const uint8_t *bytes, size_t size)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "virtio/console.h"
 #include "virtio_rig.h"
+#include "silence.h"
 
 #define BIT64(n) (1ULL << (n))
 #define PORTS    3
@@ -28,14 +29,6 @@ struct world {
 	unsigned offered[QUEUES], used[QUEUES];
 	uint8_t typed, arrived; /* bytes count up */
 };
-
-static void silence(void)
-{
-	static FILE *nowhere;
-
-	if (!nowhere)
-		stderr = nowhere = fopen("/dev/null", "w");
-}
 
 static void create(struct world *world)
 {

@@ -14,6 +14,7 @@
 #include "../unit/fake_kvm.h"
 #include "../unit/virtio_echo.h"
 #include "../unit/virtio_rig.h"
+#include "silence.h"
 
 #define BASE 0x3000000ULL
 
@@ -47,15 +48,6 @@ static int set_level(struct irq_controller *controller, uint32_t line, bool leve
 }
 
 static const struct irq_controller_class irq_class = { .set_level = set_level };
-
-/* What is said of broken drivers is not printed, but formatted. */
-static void silence(void)
-{
-	static FILE *nowhere;
-
-	if (!nowhere)
-		stderr = nowhere = fopen("/dev/null", "w");
-}
 
 static void put(struct world *world, uint64_t offset, unsigned size, uint64_t value)
 {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "../unit/net_rig.h"
+#include "silence.h"
 
 #define PAIRS  4
 #define QUEUES (2 * PAIRS + 1)
@@ -30,15 +31,6 @@ struct action {
 };
 
 static_assert(sizeof(struct action) == 8, "as the corpus has it");
-
-/* What is said of broken devices is not printed, but formatted. */
-static void silence(void)
-{
-	static FILE *nowhere;
-
-	if (!nowhere)
-		stderr = nowhere = fopen("/dev/null", "w");
-}
 
 static void restart(uint8_t choice)
 {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "../unit/virtio_pci_rig.h"
+#include "silence.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,15 +21,6 @@ struct action {
 };
 
 static_assert(sizeof(struct action) == 8, "as the corpus has it");
-
-/* What is said of broken drivers is not printed, but formatted. */
-static void silence(void)
-{
-	static FILE *nowhere;
-
-	if (!nowhere)
-		stderr = nowhere = fopen("/dev/null", "w");
-}
 
 /* An address where a ring may lie; else an input would hardly find RAM. */
 static uint64_t place(uint32_t value)

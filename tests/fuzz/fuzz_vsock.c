@@ -11,19 +11,11 @@
 #include "../unit/fake_virtio_door.h"
 #include "../unit/virtio_rig.h"
 #include "virtio/vsock.h"
+#include "silence.h"
 
 #define SERVED 2
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* What is said of broken rules is not printed, but formatted. */
-static void silence(void)
-{
-	static FILE *nowhere;
-
-	if (!nowhere)
-		nowhere = freopen("/dev/null", "w", stderr);
-}
 
 static void select_queue(unsigned index)
 {

@@ -6,100 +6,56 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
-#include <lkvm/cli.h>
-#include <lkvm/machine.h>
-#include "files.h"
+#include "run_rig.h"
 
-/* --- in place of a machine --- */
-
-static unsigned created;
-static void (*inspect)(const struct virtio_config *virtio);
-
-int machine_create(struct machine **machine, const struct machine_config *config)
+static void two_cards(const struct machine_config *config)
 {
-	created++;
-	*machine = (struct machine *)&created;
-	if (inspect)
-		inspect(&config->virtio);
-	return 0;
-}
-
-int machine_run(struct machine *machine)
-{
-	(void)machine;
-	return RUN_POWEROFF;
-}
-
-void machine_destroy(struct machine *machine)
-{
-	(void)machine;
-}
-
-static int setup(void **state)
-{
-	created = 0;
-	inspect = NULL;
-	return files_setup(state);
-}
-
-#define RUN(...) run((const char *const[]){ "lkvm", "run", "-k", "kernel", __VA_ARGS__, NULL })
-
-static int run(const char *const *argv)
-{
-	int argc = 0;
-
-	while (argv[argc])
-		argc++;
-	return cli_main(argc, (char **)argv);
-}
-
-static void two_cards(const struct virtio_config *virtio)
-{
-	assert_int_equal(virtio->network_count, 2);
-	assert_int_equal(virtio->networks[0].mode, VIRTIO_NETWORK_USER);
-	assert_true(virtio->networks[0].no_dhcp && virtio->networks[1].no_dhcp);
-	assert_false(virtio->networks[0].unasked);
-	assert_int_equal(virtio->networks[0].forwards[0].guest_port, 22);
-	assert_int_equal(virtio->networks[1].mode, VIRTIO_NETWORK_TAP);
-	assert_string_equal(virtio->networks[1].tapif, "tap9");
-	assert_string_equal(virtio->networks[1].transport, "mmio");
-	assert_true(virtio->networks[1].vhost);
+	assert_int_equal(config->virtio.network_count, 2);
+	assert_int_equal(config->virtio.networks[0].mode, VIRTIO_NETWORK_USER);
+	assert_true(config->virtio.networks[0].no_dhcp && config->virtio.networks[1].no_dhcp);
+	assert_false(config->virtio.networks[0].unasked);
+	assert_int_equal(config->virtio.networks[0].forwards[0].guest_port, 22);
+	assert_int_equal(config->virtio.networks[1].mode, VIRTIO_NETWORK_TAP);
+	assert_string_equal(config->virtio.networks[1].tapif, "tap9");
+	assert_string_equal(config->virtio.networks[1].transport, "mmio");
+	assert_true(config->virtio.networks[1].vhost);
 }
 
 /* --no-dhcp is of all, before and behind it. */
 static void cards_are_in_their_order(void **state)
 {
 	(void)state;
-	inspect = two_cards;
-	assert_int_equal(RUN("-n", "mode=user,hostfwd=tcp::2222-:22", "--no-dhcp", "--network",
-			     "tapif=tap9,vhost=1,trans=mmio"),
+	made.inspect = two_cards;
+	assert_int_equal(RUN_IMAGE("-n", "mode=user,hostfwd=tcp::2222-:22", "--no-dhcp",
+				   "--network", "tapif=tap9,vhost=1,trans=mmio"),
 			 EXIT_STATUS_POWEROFF);
-	assert_int_equal(created, 1);
+	assert_int_equal(made.created, 1);
 }
 
-static void dhcp(const struct virtio_config *virtio)
+static void dhcp(const struct machine_config *config)
 {
-	assert_int_equal(virtio->network_count, 1);
-	assert_false(virtio->networks[0].no_dhcp);
+	assert_int_equal(config->virtio.network_count, 1);
+	assert_false(config->virtio.networks[0].no_dhcp);
 }
 
 static void dhcp_is_the_default(void **state)
 {
 	(void)state;
-	inspect = dhcp;
-	assert_int_equal(RUN("-n", "mode=user"), EXIT_STATUS_POWEROFF);
+	made.inspect = dhcp;
+	assert_int_equal(RUN_IMAGE("-n", "mode=user"), EXIT_STATUS_POWEROFF);
 }
 
 static void wrong_card_is_refused(void **state)
 {
 	(void)state;
 	stderr_keep();
-	assert_int_equal(RUN("-n", "mode=user", "-n", "mode=tap,tapif=tap%d"), EXIT_STATUS_USAGE);
+	assert_int_equal(RUN_IMAGE("-n", "mode=user", "-n", "mode=tap,tapif=tap%d"),
+			 EXIT_STATUS_USAGE);
 	assert_reported("tapif=tap%d");
-	assert_int_equal(created, 0);
+	assert_int_equal(made.created, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, files_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, run_setup, files_teardown)
 
 int main(void)
 {

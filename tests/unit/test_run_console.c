@@ -8,14 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
-#include <lkvm/cli.h>
-#include <lkvm/machine.h>
-#include "files.h"
-
-/* --- in place of a machine --- */
+#include "run_rig.h"
 
 static char seen[256];
-static unsigned created;
 
 static void see(const char *name, const char *in, const char *out)
 {
@@ -24,44 +19,21 @@ static void see(const char *name, const char *in, const char *out)
 	snprintf(seen + len, sizeof(seen) - len, "%s<%s>%s ", name, in ? in : "-", out ? out : "-");
 }
 
-int machine_create(struct machine **machine, const struct machine_config *config)
+static void see_console(const struct machine_config *config)
 {
-	created++;
 	seen[0] = 0;
 	see(config->console_virtio ? "virtio" : "serial", config->console_in, config->console_out);
 	for (unsigned n = 0; n < config->port_count; n++)
 		see(config->ports[n].name, config->ports[n].in, config->ports[n].out);
-	*machine = (struct machine *)&created;
-	return 0;
-}
-
-int machine_run(struct machine *machine)
-{
-	(void)machine;
-	return RUN_POWEROFF;
-}
-
-void machine_destroy(struct machine *machine)
-{
-	(void)machine;
 }
 
 static int setup(void **state)
 {
-	created = 0;
-	return files_setup(state);
+	int err = run_setup(state);
+
+	made.inspect = see_console;
+	return err;
 }
-
-static int run(const char *const *argv)
-{
-	int argc = 0;
-
-	while (argv[argc])
-		argc++;
-	return cli_main(argc, (char **)argv);
-}
-
-#define RUN(...) run((const char *const[]){ "lkvm", "run", "Image", __VA_ARGS__, NULL })
 
 static void consoles_are_what_is_asked_for(void **state)
 {
@@ -79,7 +51,7 @@ static void consoles_are_what_is_asked_for(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(RUN("--console", cases[i][0]), 0);
+		assert_int_equal(RUN_IMAGE("--console", cases[i][0]), 0);
 		assert_string_equal(seen, cases[i][1]);
 	}
 }
@@ -111,26 +83,27 @@ static void what_is_none_is_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		stderr_keep();
-		assert_int_equal(RUN("--console", cases[i][0]), EXIT_STATUS_USAGE);
+		assert_int_equal(RUN_IMAGE("--console", cases[i][0]), EXIT_STATUS_USAGE);
 		assert_reported(cases[i][1]);
 	}
-	assert_int_equal(created, 0);
+	assert_int_equal(made.created, 0);
 }
 
 static void last_one_counts_all_of_it(void **state)
 {
 	(void)state;
-	assert_int_equal(
-		RUN("--console", "virtio,out=x,port=a,in=y", "--console", "serial", "-c", "1"), 0);
+	assert_int_equal(RUN_IMAGE("--console", "virtio,out=x,port=a,in=y", "--console", "serial",
+				   "-c", "1"),
+			 0);
 	assert_string_equal(seen, "serial<->- ");
 }
 
 static void uart_0_on_a_pty_excludes_files_for_a_serial_console(void **state)
 {
 	(void)state;
-	assert_int_equal(RUN("--console", "virtio,out=x", "--tty", "0"), 0);
+	assert_int_equal(RUN_IMAGE("--console", "virtio,out=x", "--tty", "0"), 0);
 	stderr_keep();
-	assert_int_equal(RUN("--console", "serial,out=x", "--tty", "0"), EXIT_STATUS_USAGE);
+	assert_int_equal(RUN_IMAGE("--console", "serial,out=x", "--tty", "0"), EXIT_STATUS_USAGE);
 	assert_reported("exclude each other");
 }
 

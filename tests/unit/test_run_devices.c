@@ -7,61 +7,34 @@
 #include <stdbool.h>
 #include <string.h>
 #include <cmocka.h>
-#include <lkvm/cli.h>
-#include <lkvm/machine.h>
-#include "files.h"
+#include "run_rig.h"
 
-/* --- in place of a machine --- */
-
-static struct virtio_config made;
-static unsigned created;
+/* Strings are good until run() returns. */
 static char disk_seen[64], share_seen[64], control_seen[64];
 static unsigned dhcp_withheld;
 
-int machine_create(struct machine **machine, const struct machine_config *config)
+static void see_devices(const struct machine_config *config)
 {
-	made = config->virtio;
-	created++;
-	for (size_t i = 0; i < made.disk_count; i++)
-		strncpy(disk_seen, made.disks[i].path, sizeof(disk_seen) - 1);
-	for (size_t i = 0; i < made.share_count; i++)
-		strncpy(share_seen, made.shares[i].tag, sizeof(share_seen) - 1);
-	for (size_t i = 0; i < made.network_count; i++)
-		dhcp_withheld += made.networks[i].no_dhcp;
-	if (made.balloon_control)
-		strncpy(control_seen, made.balloon_control, sizeof(control_seen) - 1);
-	*machine = (struct machine *)&made;
-	return 0;
-}
+	const struct virtio_config *virtio = &config->virtio;
 
-int machine_run(struct machine *machine)
-{
-	(void)machine;
-	return RUN_POWEROFF;
-}
-
-void machine_destroy(struct machine *machine)
-{
-	(void)machine;
+	for (size_t i = 0; i < virtio->disk_count; i++)
+		strncpy(disk_seen, virtio->disks[i].path, sizeof(disk_seen) - 1);
+	for (size_t i = 0; i < virtio->share_count; i++)
+		strncpy(share_seen, virtio->shares[i].tag, sizeof(share_seen) - 1);
+	for (size_t i = 0; i < virtio->network_count; i++)
+		dhcp_withheld += virtio->networks[i].no_dhcp;
+	if (virtio->balloon_control)
+		strncpy(control_seen, virtio->balloon_control, sizeof(control_seen) - 1);
 }
 
 static int setup(void **state)
 {
-	memset(&made, 0, sizeof(made));
-	created = dhcp_withheld = 0;
-	return files_setup(state);
+	int err = run_setup(state);
+
+	made.inspect = see_devices;
+	dhcp_withheld = 0;
+	return err;
 }
-
-static int run(const char *const *argv)
-{
-	int argc = 0;
-
-	while (argv[argc])
-		argc++;
-	return cli_main(argc, (char **)argv);
-}
-
-#define RUN(...) run((const char *const[]){ "lkvm", "run", "Image", __VA_ARGS__, NULL })
 
 static void a_transport_has_a_name(void **state)
 {
@@ -77,44 +50,47 @@ static void a_transport_has_a_name(void **state)
 	static const char *const bad[] = { "", "p", "PCI", "mmio-", "pci-modern", "mmio,pci" };
 
 	(void)state;
-	assert_int_equal(RUN("--nodefaults"), 0);
-	assert_int_equal(made.transport, VIRTIO_PCI);
+	assert_int_equal(RUN_IMAGE("--nodefaults"), 0);
+	assert_int_equal(made.config.virtio.transport, VIRTIO_PCI);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(RUN("--virtio-transport", cases[i].name), 0);
-		assert_int_equal(made.transport, cases[i].transport);
+		assert_int_equal(RUN_IMAGE("--virtio-transport", cases[i].name), 0);
+		assert_int_equal(made.config.virtio.transport, cases[i].transport);
 	}
-	created = 0;
+	made.created = 0;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		stderr_keep();
-		assert_int_equal(RUN("--virtio-transport", bad[i]), EXIT_STATUS_USAGE);
+		assert_int_equal(RUN_IMAGE("--virtio-transport", bad[i]), EXIT_STATUS_USAGE);
 		assert_reported("is none of pci|pci-legacy|mmio|mmio-legacy");
 	}
-	assert_int_equal(created, 0);
+	assert_int_equal(made.created, 0);
 }
 
 static void a_machine_has_the_devices_it_was_asked_for(void **state)
 {
 	(void)state;
-	assert_int_equal(RUN("--nodefaults"), 0);
-	assert_false(made.rng || made.balloon || made.balloon_control);
-	assert_int_equal(made.disk_count + made.share_count + made.network_count, 0);
-	assert_int_equal(RUN("--rng", "--balloon"), 0);
-	assert_true(made.rng && made.balloon);
-	assert_int_equal(RUN("--balloon-control", "fifo"), 0);
+	assert_int_equal(RUN_IMAGE("--nodefaults"), 0);
+	assert_false(made.config.virtio.rng || made.config.virtio.balloon ||
+		     made.config.virtio.balloon_control);
+	assert_int_equal(made.config.virtio.disk_count + made.config.virtio.share_count +
+				 made.config.virtio.network_count,
+			 0);
+	assert_int_equal(RUN_IMAGE("--rng", "--balloon"), 0);
+	assert_true(made.config.virtio.rng && made.config.virtio.balloon);
+	assert_int_equal(RUN_IMAGE("--balloon-control", "fifo"), 0);
 	assert_string_equal(control_seen, "fifo");
 }
 
 static void devices_add_up(void **state)
 {
 	(void)state;
-	assert_int_equal(RUN("-d", "one", "--disk", "two,ro", "-d", "three"), 0);
-	assert_int_equal(made.disk_count, 3);
+	assert_int_equal(RUN_IMAGE("-d", "one", "--disk", "two,ro", "-d", "three"), 0);
+	assert_int_equal(made.config.virtio.disk_count, 3);
 	assert_string_equal(disk_seen, "three");
-	assert_int_equal(RUN("--9p", "/tmp", "--9p", "/,root,ro"), 0);
-	assert_int_equal(made.share_count, 2);
+	assert_int_equal(RUN_IMAGE("--9p", "/tmp", "--9p", "/,root,ro"), 0);
+	assert_int_equal(made.config.virtio.share_count, 2);
 	assert_string_equal(share_seen, "root");
-	assert_int_equal(RUN("-n", "mode=user", "--no-dhcp", "--network", "mode=user"), 0);
-	assert_int_equal(made.network_count, 2);
+	assert_int_equal(RUN_IMAGE("-n", "mode=user", "--no-dhcp", "--network", "mode=user"), 0);
+	assert_int_equal(made.config.virtio.network_count, 2);
 	assert_int_equal(dhcp_withheld, 2);
 }
 
@@ -129,12 +105,12 @@ static void one_that_cannot_be_parsed_leaves_nothing(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		stderr_keep();
-		assert_int_equal(
-			RUN("-d", "one", "-n", "mode=user", "--9p", "/tmp", bad[i][0], bad[i][1]),
-			EXIT_STATUS_USAGE);
+		assert_int_equal(RUN_IMAGE("-d", "one", "-n", "mode=user", "--9p", "/tmp",
+					   bad[i][0], bad[i][1]),
+				 EXIT_STATUS_USAGE);
 		assert_reported("Fatal: ");
 	}
-	assert_int_equal(created, 0);
+	assert_int_equal(made.created, 0);
 }
 
 int main(void)

@@ -11,60 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <lkvm/cli.h>
-#include <lkvm/machine.h>
 #include <lkvm/memory_map.h>
 #include <lkvm/report.h>
-#include "files.h"
-
-/* --- in place of a machine --- */
-
-static struct {
-	struct machine_config config; /* pointers are good until run() returns */
-	unsigned created, destroyed;
-	int create_fails, end;
-	void (*inspect)(const struct machine_config *config);
-} made;
-
-int machine_create(struct machine **machine, const struct machine_config *config)
-{
-	made.config = *config;
-	made.created++;
-	*machine = (struct machine *)&made;
-	if (made.inspect)
-		made.inspect(config);
-	return made.create_fails;
-}
-
-int machine_run(struct machine *machine)
-{
-	assert_ptr_equal(machine, &made);
-	return made.end;
-}
-
-void machine_destroy(struct machine *machine)
-{
-	assert_ptr_equal(machine, &made);
-	made.destroyed++;
-}
-
-static int setup(void **state)
-{
-	memset(&made, 0, sizeof(made));
-	made.end = RUN_POWEROFF;
-	return files_setup(state);
-}
-
-static int run(const char *const *argv)
-{
-	int argc = 0;
-
-	while (argv[argc])
-		argc++;
-	return cli_main(argc, (char **)argv);
-}
-
-#define RUN(...) run((const char *const[]){ "lkvm", "run", __VA_ARGS__, NULL })
+#include "run_rig.h"
 
 /* Nothing was created, and one line says why. */
 static void assert_usage_error(const char *const *argv, const char *told)
@@ -522,7 +471,7 @@ static void the_log_level_is_set(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, files_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, run_setup, files_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(each_end_has_its_exit_status),
 		TEST(a_timeout_is_124_and_says_so),
