@@ -213,9 +213,14 @@ wait_for() {
 	done
 }
 
-# wait_for_output SECONDS EXTENDED-REGEXP: until the last started lkvm has printed a match.
+# printed EXTENDED-REGEXP: the last started lkvm has printed a line with a match, to the line's end.
+printed() {
+	{ cat "$out" && echo .; } | sed '$d' | grep -Eq -- "$1"
+}
+
+# wait_for_output SECONDS EXTENDED-REGEXP: until it has.
 wait_for_output() {
-	wait_for "$1" grep -Eq -- "$2" "$out"
+	wait_for "$1" printed "$2"
 }
 
 # load_doorbell_modules: VFIO as kernel/ builds it (put into /bed) in place of the host's own.
