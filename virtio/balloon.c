@@ -16,7 +16,7 @@
 #define QUEUES       5
 #define QUEUE_SIZE   64
 #define REQUEST_PFNS 1024 /* that are taken of one request; Linux sends 256 */
-#define STATS_SIZE   (VIRTIO_BALLOON_S_NR * sizeof(struct virtio_balloon_stat))
+#define STATS_MAX    32   /* entries of a driver, newer than ours with more of them */
 
 /* What lies behind it belongs to features that are not offered. */
 #define CONFIG_SIZE offsetof(struct virtio_balloon_config, free_page_hint_cmd_id)
@@ -120,8 +120,8 @@ static void print_stats(const struct balloon *balloon, const struct virtio_ballo
 /* A second buffer takes the first one's place. */
 static void keep_stats(struct balloon *balloon, struct virtq *vq, const struct virtq_chain *chain)
 {
-	struct virtio_balloon_stat stats[VIRTIO_BALLOON_S_NR];
-	size_t size = iov_read(chain->iov, chain->out, 0, stats, STATS_SIZE);
+	struct virtio_balloon_stat stats[STATS_MAX];
+	size_t size = iov_read(chain->iov, chain->out, 0, stats, sizeof(stats));
 
 	if (balloon->stats_held)
 		virtq_push_id(vq, balloon->stats_id, balloon->stats_slots, 0);

@@ -230,7 +230,10 @@ static int start_queue(struct virtio_device *vdev, struct virtio_queue *queue)
 	return err;
 }
 
-/* Between DRIVER_OK and here the driver may have done anything: what cannot be started is not activated in part. */
+/*
+ * Between DRIVER_OK and here the driver may have done anything: what cannot be started is not activated in part. Linux
+ * offers buffers, and kicks for them, before DRIVER_OK (its balloon's statistics): nobody was there to serve them.
+ */
 static void activate(struct virtio_device *vdev)
 {
 	for (unsigned i = 0; i < vdev->queue_count; i++)
@@ -240,7 +243,11 @@ static void activate(struct virtio_device *vdev)
 	if (vdev->class->activate && vdev->class->activate(vdev)) {
 		vdev->active = false;
 		need_reset(vdev);
+		return;
 	}
+	for (unsigned i = 0; i < vdev->queue_count; i++)
+		if (vdev->queues[i].vq.ready && virtq_has_chain(&vdev->queues[i].vq))
+			virtio_kick(vdev, i);
 }
 
 static void stop_queue(struct virtio_device *vdev, struct virtio_queue *queue)
