@@ -214,6 +214,38 @@ static void unwatch_terminal(struct console *console)
 		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* --- a driver that does not know of ports --- */
+
+/*
+ * It does not say when it is ready for input, and Linux throws away what comes before its probe is over. But then it reads
+ * the size that it is told has changed, or prints; a driver that took no interest in the size is ready from the start.
+ */
+static int activate(struct virtio_device *vdev)
+{
+	struct console *console = console_of(vdev);
+
+	if (console_multiport(console))
+		return 0;
+	console->ports[0].guest_open = !virtio_has(vdev, VIRTIO_CONSOLE_F_SIZE);
+	if (!console->ports[0].guest_open)
+		virtio_config_changed(vdev);
+	return 0;
+}
+
+/* Input may only be touched on the main thread. */
+static void driver_shows_itself(struct console *console)
+{
+	if (!console->vdev.active || console_multiport(console) || console->ports[0].guest_open)
+		return;
+	console->ports[0].guest_open = true;
+	virtio_kick(&console->vdev, console_receive_queue(0));
+}
+
+static void config_read(struct virtio_device *vdev)
+{
+	driver_shows_itself(console_of(vdev));
+}
+
 /* --- the class --- */
 
 static void handle_queue(struct virtio_device *vdev, struct virtq *vq)
@@ -221,6 +253,8 @@ static void handle_queue(struct virtio_device *vdev, struct virtq *vq)
 	struct console *console = console_of(vdev);
 	unsigned n = vq->index < CONTROL_RECEIVE ? 0 : vq->index / 2 - 1;
 
+	if (vq->index == console_receive_queue(0) + 1 && virtq_has_chain(vq))
+		driver_shows_itself(console);
 	if (vq->index == CONTROL_RECEIVE)
 		tell(console);
 	else if (vq->index == CONTROL_TRANSMIT)
@@ -274,14 +308,19 @@ static void destroy(struct virtio_device *vdev)
 
 static const struct virtio_device_class class = {
 	.id = VIRTIO_ID_CONSOLE,
+	.activate = activate,
 	.handle_queue = handle_queue,
 	.stop_queue = stop_queue,
 	.deactivate = deactivate,
+	.config_read = config_read,
 	.config_written = config_written,
 	.destroy = destroy,
 };
 
-/* A console alone needs no control queues, and its driver is told of its size as it should be by all versions of Linux. */
+/*
+ * A console alone needs no control queues, and its driver is told of its size as it should be by all versions of Linux: 0
+ * by 0 is unknown to it, too.
+ */
 static int set_up(struct console *console, const struct virtio_terminal_config *config)
 {
 	bool multiport = config->count > 1;
@@ -292,8 +331,7 @@ static int set_up(struct console *console, const struct virtio_terminal_config *
 	console->space = console->truth;
 	if (console->terminal_fd >= 0 && !ask_size(console))
 		console->terminal_fd = -1;
-	console->vdev.offered = BIT64(VIRTIO_CONSOLE_F_EMERG_WRITE) |
-				(console->terminal_fd >= 0 ? BIT64(VIRTIO_CONSOLE_F_SIZE) : 0) |
+	console->vdev.offered = BIT64(VIRTIO_CONSOLE_F_EMERG_WRITE) | BIT64(VIRTIO_CONSOLE_F_SIZE) |
 				(multiport ? BIT64(VIRTIO_CONSOLE_F_MULTIPORT) : 0);
 	err = virtio_device_init(&console->vdev, multiport ? 2 * (config->count + 1) : 2,
 				 QUEUE_SIZE);

@@ -36,7 +36,7 @@ struct console_port {
 	struct stream out;
 	atomic_bool complained; /* that it cannot be written */
 
-	bool guest_open; /* by VIRTIO_CONSOLE_PORT_OPEN */
+	bool guest_open; /* by VIRTIO_CONSOLE_PORT_OPEN: drivers throw away what comes before */
 	unsigned owed;   /* bit n: the driver is still to be told of VIRTIO_CONSOLE_* event n */
 	bool timed;      /* stall is set */
 	bool dropping;   /* its reader stalls: what does not go out at once is lost */

@@ -67,19 +67,13 @@ static uint32_t backlog_fill(struct console_port *port, const struct virtq_chain
 	return (uint32_t)total;
 }
 
-/* A driver that knows of ports throws away what comes before it has opened one (virtio 1.2, 5.3.6.2). */
-static bool guest_listens(const struct console_port *port)
-{
-	return console_multiport(port->console) ? port->guest_open : port->number == 0;
-}
-
 static void feed(struct console_port *port)
 {
 	struct virtq *vq = receive_queue(port);
 	unsigned left = vq->size;
 	struct virtq_chain chain;
 
-	if (!usable(port, vq) || !guest_listens(port))
+	if (!usable(port, vq) || !port->guest_open)
 		return;
 	while (port->backlog_count && left > 0 && virtq_pop(vq, &chain) > 0) {
 		virtq_push(vq, &chain, backlog_fill(port, &chain));

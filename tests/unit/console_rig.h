@@ -12,6 +12,7 @@
 #define CONTROL_TX   3
 #define PORT_RX(n)   (2 * (n) + 2)
 #define PORT_TX(n)   (2 * (n) + 3)
+#define SIZE         (1ULL << VIRTIO_CONSOLE_F_SIZE)
 #define MULTIPORT    (1ULL << VIRTIO_CONSOLE_F_MULTIPORT)
 #define EMERG_OFFSET offsetof(struct virtio_console_config, emerg_wr)
 #define CTRL_A       "\001"

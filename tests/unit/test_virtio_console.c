@@ -23,7 +23,7 @@ static void console_alone_has_two_queues(void **state)
 	(void)state;
 	crig_make();
 	assert_int_equal(vrig.vdev->queue_count, 2);
-	assert_int_equal(vrig.vdev->offered, 1 << VIRTIO_CONSOLE_F_EMERG_WRITE);
+	assert_int_equal(vrig.vdev->offered, SIZE | 1 << VIRTIO_CONSOLE_F_EMERG_WRITE);
 	assert_int_equal(virtio_rig_config(4, 4), 1);
 }
 
@@ -232,6 +232,57 @@ static void input_waits_for_the_driver(void **state)
 	crig_assert_read(RX, 100, "kept");
 }
 
+static void offer_room(void)
+{
+	assert_true(crig_offer(RX, virtio_rig_alloc(64), 64, true) >= 0);
+	virtio_rig_kick(RX);
+}
+
+static void assert_nothing_comes(void)
+{
+	virtio_rig_pump();
+	assert_false(virtq_driver_used(&vrig.queues[RX], NULL, NULL));
+}
+
+/* Linux throws input away until its probe is over; only then does it look at the size or print. */
+static void input_waits_for_the_driver_to_show_itself(void **state)
+{
+	(void)state;
+	crig_make();
+	crig_type("early");
+	for (unsigned prints = 0; prints < 2; prints++) {
+		virtio_rig_config(0, 4);
+		virtio_rig_start(SIZE, 0);
+		assert_int_equal(vrig.config_interrupts, prints + 1);
+		offer_room();
+		virtio_rig_kick(TX);
+		assert_nothing_comes();
+		if (prints)
+			crig_print(TX, "login: ");
+		else
+			assert_int_equal(virtio_rig_config(0, 4), 0);
+		assert_int_equal(virtio_rig_wait_used(RX, NULL), 5);
+		virtio_rig_reset();
+		crig_type("again");
+	}
+}
+
+static void ports_do_not_open_by_what_is_printed(void **state)
+{
+	(void)state;
+	crig_add_port("data");
+	crig_make();
+	virtio_rig_start(MULTIPORT | SIZE, 0);
+	crig_type("early");
+	offer_room();
+	crig_print(TX, "login: ");
+	virtio_rig_config(0, 4);
+	assert_nothing_comes();
+	assert_int_equal(vrig.config_interrupts, 0);
+	crig_open_port(0);
+	assert_int_equal(virtio_rig_wait_used(RX, NULL), 5);
+}
+
 static void buffers_without_room_do_no_harm(void **state)
 {
 	uint64_t gpa = virtio_rig_alloc(64);
@@ -356,6 +407,8 @@ int main(void)
 		T(console_may_be_connected_to_nothing),
 		T(what_is_typed_comes_in),
 		T(input_waits_for_the_driver),
+		T(input_waits_for_the_driver_to_show_itself),
+		T(ports_do_not_open_by_what_is_printed),
 		T(buffers_without_room_do_no_harm),
 		T(a_mebibyte_comes_in_unchanged_from_a_file),
 		T(a_mebibyte_comes_in_unchanged_from_a_pipe),
