@@ -45,6 +45,31 @@ static void a_console_writes_where_it_is_told(void **state)
 	close(file);
 }
 
+/* Port 0 of a virtio console stands for UART 0; input that is still open does not hold up the end. */
+static void a_virtio_console_comes_and_goes_with_the_machine(void **state)
+{
+	struct machine_config config = rig_config();
+	char spec[16], path[128];
+	int pipe_fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	assert_int_equal(write(pipe_fds[1], "typed", 5), 5);
+	snprintf(spec, sizeof(spec), "fd:%d", pipe_fds[0]);
+	strcpy(path, file_path("port"));
+	config.console_in = spec;
+	config.console_virtio = true;
+	config.ports[0] = (struct machine_port){ .name = "port", .out = path };
+	for (unsigned transport = VIRTIO_PCI; transport <= VIRTIO_MMIO_LEGACY; transport++) {
+		config.virtio.transport = transport;
+		config.port_count = transport % 2;
+		assert_int_equal(rig_run(&config, says_hi, 3), RUN_POWEROFF);
+		assert_string_equal(rig_console(), "");
+	}
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 static void stdio_is_the_console_where_nothing_else_is_said(void **state)
 {
 	struct machine_config config = rig_config();
@@ -387,6 +412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_console_writes_where_it_is_told),
 		TEST(stdio_is_the_console_where_nothing_else_is_said),
+		TEST(a_virtio_console_comes_and_goes_with_the_machine),
 		TEST(a_console_reads_what_it_is_given),
 		TEST(consoles_that_cannot_be_are_refused),
 		TEST(a_console_whose_reader_is_gone_does_not_end_the_guest),
