@@ -54,23 +54,30 @@ PRODUCT_CFLAGS	 = $(COMMON) $(CFLAGS) -isystem $(SYSROOT)/include -fPIE -fstack-
 # only libc is one.
 PRODUCT_LDFLAGS	:= -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections -Wl,-O1 \
 		   -L$(SYSROOT)/lib/aarch64-linux-gnu
-PRODUCT_LIBS	:= -l:libfdt.a -l:libz.a -l:libzstd.a -l:libaio.a
-ifdef STATIC
-PRODUCT_LDFLAGS	+= -static-pie
-else
-PRODUCT_LDFLAGS	+= -pie
-endif
+PRODUCT_LIBS	:= -l:libfdt.a -l:libaio.a
+STATIC_LIBS	:= $(PRODUCT_LIBS) -l:libz.a -l:libzstd.a
+# A static program has what others load.
+LOADED		:= arm/codec_loaded.c
+LINKED		:= arm/codec_linked.c
 
 OBJ		:= $(SRC:%.c=$(ARM)/%.o)
+DYNAMIC_OBJ	:= $(filter-out $(LINKED:%.c=$(ARM)/%.o),$(OBJ))
+STATIC_OBJ	:= $(filter-out $(LOADED:%.c=$(ARM)/%.o),$(OBJ))
 
 .PHONY: all check check-unit check-tsan check-boot check-fuzz lint bench bench-report fuzz demo install clean \
 	distclean help guest bed FORCE
 
 all: $B/lkvm
 
+link_static	 = $(Q)$(CC) $(PRODUCT_LDFLAGS) -static-pie -o $@ $(STATIC_OBJ) $(STATIC_LIBS)
+
 $B/lkvm: $(OBJ) $B/flags-link
 	$(call say,LD)
-	$(Q)$(CC) $(PRODUCT_LDFLAGS) -o $@ $(OBJ) $(PRODUCT_LIBS)
+ifdef STATIC
+	$(link_static)
+else
+	$(Q)$(CC) $(PRODUCT_LDFLAGS) -pie -o $@ $(DYNAMIC_OBJ) $(PRODUCT_LIBS)
+endif
 
 $(ARM)/%.o: %.c $B/flags-arm64 | $B/need/build
 	@mkdir -p $(@D)
@@ -85,7 +92,7 @@ endef
 $B/flags-arm64: FORCE | $B/need/build
 	$(call remember,$(CC) $(PRODUCT_CFLAGS))
 $B/flags-link: FORCE
-	$(call remember,$(PRODUCT_LDFLAGS) $(SRC))
+	$(call remember,$(PRODUCT_LDFLAGS) $(if $(STATIC),static) $(SRC))
 $B/version: FORCE
 	$(call remember,$(VERSION))
 $(VERSIONED:%.c=$(ARM)/%.o) $(VERSIONED:%.c=$B/native/%.o) $(VERSIONED:%.c=$B/tsan/%.o): $B/version
@@ -123,7 +130,7 @@ $B/guest/%.bin: $B/guest/%.elf
 # --- unit tests: the same sources on this machine, with sanitizers and fake doors ---
 UNIT_SRC	:= $(wildcard tests/unit/test_*.c)
 FAKE_SRC	:= $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
-LIB_SRC		:= $(filter-out lkvm.c,$(SRC))
+LIB_SRC		:= $(filter-out lkvm.c $(LINKED),$(SRC))
 UNIT_LIBS	:= -lcmocka -lfdt -lz -lzstd -laio -lpthread
 NATIVE_FLAGS	:= $(COMMON) -isystem $B/native/include -O1 -fno-omit-frame-pointer
 
@@ -227,7 +234,7 @@ bench-report:
 $B/bench/lkvm-static: $(OBJ) $B/flags-link
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(filter-out -pie,$(PRODUCT_LDFLAGS)) -static-pie -o $@ $(OBJ) $(PRODUCT_LIBS)
+	$(link_static)
 
 $B/tool/%: tests/bed/%.c Makefile | $B/need/build
 	@mkdir -p $(@D)

@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
-#include <zstd.h>
-#include <zstd_errors.h>
 #include <lkvm/report.h>
+#include "codec.h"
 #include "unpack.h"
 
 #define CHUNK 65536
@@ -88,7 +86,7 @@ static int refill(struct unpacker *unpacker, z_stream *z)
 }
 
 /* One member (RFC 1952, 2.2) up to its end. */
-static int inflate_member(struct unpacker *unpacker, z_stream *z)
+static int inflate_member(struct unpacker *unpacker, const struct zlib *zlib, z_stream *z)
 {
 	int ret = Z_OK, err;
 
@@ -101,7 +99,7 @@ static int inflate_member(struct unpacker *unpacker, z_stream *z)
 		do {
 			z->next_out = unpacker->out;
 			z->avail_out = CHUNK;
-			ret = inflate(z, Z_NO_FLUSH);
+			ret = zlib->inflate(z, Z_NO_FLUSH);
 			if (ret != Z_OK && ret != Z_STREAM_END && ret != Z_BUF_ERROR)
 				return ret == Z_MEM_ERROR ? -ENOMEM : BAD_CORRUPT;
 			err = drain(unpacker, CHUNK - z->avail_out);
@@ -112,25 +110,26 @@ static int inflate_member(struct unpacker *unpacker, z_stream *z)
 	return refill(unpacker, z);
 }
 
-static int unpack_gzip(struct unpacker *unpacker)
+static int unpack_gzip(struct unpacker *unpacker, const struct zlib *zlib)
 {
 	z_stream z = { 0 };
 	int err;
 
-	if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
+	if (zlib->init(&z, 16 + MAX_WBITS, ZLIB_VERSION, sizeof(z)) != Z_OK)
 		return -ENOMEM;
 	do {
-		err = inflate_member(unpacker, &z);
-		inflateReset(&z);
+		err = inflate_member(unpacker, zlib, &z);
+		zlib->reset(&z);
 	} while (!err && z.avail_in && *z.next_in == gzip_magic[0]);
 	if (!err)
 		err = only_zeros(unpacker, z.next_in, z.avail_in);
-	inflateEnd(&z);
+	zlib->end(&z);
 	return err;
 }
 
 /* Unpacks in[]; *hint: 0 at a frame's end. A frame's last byte is consumed when all its output has been given out. */
-static int unpack_zstd_chunk(struct unpacker *unpacker, ZSTD_DStream *zstd, size_t *hint)
+static int unpack_zstd_chunk(struct unpacker *unpacker, const struct zstd *zstd,
+			     ZSTD_DStream *stream, size_t *hint)
 {
 	ZSTD_inBuffer in = { unpacker->in, unpacker->in_len, 0 };
 
@@ -139,11 +138,11 @@ static int unpack_zstd_chunk(struct unpacker *unpacker, ZSTD_DStream *zstd, size
 		bool frame_done = *hint == 0;
 		int err;
 
-		*hint = ZSTD_decompressStream(zstd, &out, &in);
-		if (ZSTD_isError(*hint) && frame_done &&
-		    ZSTD_getErrorCode(*hint) == ZSTD_error_prefix_unknown)
+		*hint = zstd->decompress(stream, &out, &in);
+		if (zstd->is_error(*hint) && frame_done &&
+		    zstd->error_code(*hint) == ZSTD_error_prefix_unknown)
 			return BAD_GARBAGE;
-		if (ZSTD_isError(*hint))
+		if (zstd->is_error(*hint))
 			return BAD_CORRUPT;
 		err = drain(unpacker, out.pos);
 		if (err)
@@ -152,20 +151,20 @@ static int unpack_zstd_chunk(struct unpacker *unpacker, ZSTD_DStream *zstd, size
 	return 0;
 }
 
-static int unpack_zstd(struct unpacker *unpacker)
+static int unpack_zstd(struct unpacker *unpacker, const struct zstd *zstd)
 {
-	ZSTD_DStream *zstd = ZSTD_createDStream();
+	ZSTD_DStream *stream = zstd->create();
 	size_t hint = 1;
 	int err;
 
-	if (!zstd)
+	if (!stream)
 		return -ENOMEM;
 	do {
 		err = fill(unpacker);
 		if (!err)
-			err = unpack_zstd_chunk(unpacker, zstd, &hint);
+			err = unpack_zstd_chunk(unpacker, zstd, stream, &hint);
 	} while (!err && unpacker->in_left);
-	ZSTD_freeDStream(zstd);
+	zstd->free(stream);
 	return err || !hint ? err : BAD_TRUNCATED;
 }
 
@@ -187,6 +186,29 @@ static int report_failure(int err, const char *what, const char *path, uint64_t 
 	}
 }
 
+static int unpack(struct unpacker *unpacker, enum packing packing, const char *what,
+		  const char *path)
+{
+	struct zlib zlib;
+	struct zstd zstd;
+	int err;
+
+	if (packing == PACKING_GZIP) {
+		err = zlib_open(&zlib, what, path);
+		if (err)
+			return err;
+		err = unpack_gzip(unpacker, &zlib);
+		zlib_close(&zlib);
+	} else {
+		err = zstd_open(&zstd, what, path);
+		if (err)
+			return err;
+		err = unpack_zstd(unpacker, &zstd);
+		zstd_close(&zstd);
+	}
+	return err ? report_failure(err, what, path, unpacker->limit) : 0;
+}
+
 int image_file_unpack(struct image_file *file, enum packing packing, uint64_t offset, uint64_t size,
 		      const char *what, const char *path, uint64_t limit)
 {
@@ -205,10 +227,9 @@ int image_file_unpack(struct image_file *file, enum packing packing, uint64_t of
 		err = unpacker->out_fd;
 		goto out;
 	}
-	err = packing == PACKING_GZIP ? unpack_gzip(unpacker) : unpack_zstd(unpacker);
+	err = unpack(unpacker, packing, what, path);
 	if (err) {
 		close(unpacker->out_fd);
-		err = report_failure(err, what, path, limit);
 		goto out;
 	}
 	close(file->fd);

@@ -59,6 +59,21 @@ is "$status" 0 "firmware in place of a kernel"
 
 run_linux "zstd" 60 "do=cpus" -c 1 -m 256M -k "Image.zst"
 is "$status:$(guest_says cpus)" 0:1 "a kernel compressed with zstd"
+gzip -c "$guest/poweroff.bin" >"$tmp/poweroff.gz"
+run_lkvm "gzip" 20 run -k "$tmp/poweroff.gz" -c 1 -m 256M
+is "$status" 0 "a kernel compressed with gzip"
+libraries=/lib/aarch64-linux-gnu
+mkdir "$tmp/away"
+mv $libraries/libz.so.1 $libraries/libzstd.so.1 "$tmp/away/"
+for package in zlib1g:poweroff.gz libzstd1:Image.zst; do
+	file=${package#*:}
+	package=${package%:*}
+	[ -e "$file" ] || file=$tmp/$file
+	run_lkvm "no $package" 20 run -k "$file" -c 1 -m 256M
+	is "$status:$(wc -l <"$out")" 1:1 "the same without $package: refused in one line"
+	like "$(cat "$out")" "Fatal: kernel $file .*apt install $package" "which says what to install"
+done
+mv "$tmp"/away/* $libraries/
 
 for file in "" /nonexistent /dev /dev/null; do
 	run_lkvm "kernel '$file'" 20 run -k "$file" -c 1 -m 256M
