@@ -254,8 +254,11 @@ lint: $(OBJ) | $(UAPI) $B/need/lint
 		NATIVE_FLAGS='$(filter-out -MMD -MP,$(NATIVE_FLAGS))' scripts/lint $(CHECKS)
 	@wrong=$$(tests/lint/planted); [ -z "$$wrong" ] || { echo "$$wrong"; exit 1; }
 
-# One after the other, whatever -j says: the boot tests want the machine for themselves.
+# One after the other, whatever -j says: the boot tests want the machine for themselves. What is missing
+# for any of them is said, or installed, before the first begins.
+KERNEL_SERIES	:= $(patsubst kernel/patches-%,kernel-%,$(wildcard kernel/patches-*))
 check:
+	@scripts/need lint unit boot $(KERNEL_SERIES)
 	$(MAKE) lint
 	$(MAKE) check-unit
 	$(MAKE) check-boot
