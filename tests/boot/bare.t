@@ -3,7 +3,7 @@
 #
 # What needs no Linux in the guest: PSCI, every emulated frame and the holes between, accesses that
 # KVM cannot decode, the clock, the flash, what the FDT says, and the console from and to anything.
-[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" "$0"
+[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -N "$0"
 . ./host-lib.sh
 
 run_payload psci 60 psci -c 4
@@ -42,14 +42,14 @@ check "and the blocks around it are as they were" sh -c "
 	tail -c +$((2 * block + 1)) $tmp/flash >$tmp/tail &&
 	tail -c +$((2 * block + 1)) $tmp/flash.before | cmp - $tmp/tail"
 cp "$tmp/flash" "$tmp/flash.before"
-mkdir -p /mnt
-mount -t tmpfs none /mnt
-cp "$tmp/flash" /mnt/flash
-mount -o remount,ro /mnt
-run_payload "flash read-only" 60 flash --flash /mnt/flash
+mkdir "$tmp/mnt"
+mount -t tmpfs none "$tmp/mnt"
+cp "$tmp/flash" "$tmp/mnt/flash"
+mount -o remount,ro "$tmp/mnt"
+run_payload "flash read-only" 60 flash --flash "$tmp/mnt/flash"
 like "$(cat "$out")" '^not ok erase' "a flash whose file is read-only cannot be changed"
-check "its file is as it was" cmp /mnt/flash "$tmp/flash.before"
-umount /mnt
+check "its file is as it was" cmp "$tmp/mnt/flash" "$tmp/flash.before"
+umount "$tmp/mnt"
 
 # --- what the guest is told ---
 run_payload fdt 20 fdt -p "one two three" --nodefaults

@@ -3,7 +3,7 @@
 #
 # Linux boots: with one vCPU and four, in little memory and in much, from a kernel that is a file, a
 # pipe or compressed.
-[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -m 6G "$0"
+[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -N -m 6G "$0"
 . ./host-lib.sh
 
 run_linux "one vCPU" 60 "do=uname,cpus,memory,cmdline" -c 1 -m 256M
