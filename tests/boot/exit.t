@@ -9,6 +9,7 @@
 edu=$(bdf edu)
 bind "$edu"
 small='-c 1 -m 256M'
+touch "$tmp/begin"
 
 # Hundredths of a second since boot.
 now() { tr -d . </proc/uptime | cut -d ' ' -f 1; }
@@ -123,6 +124,7 @@ run_payload "device" 30 irq --vfio-pci "$edu"
 like "$(cat "$out")" '^ok edu: 10! = 3628800' "the device works afterwards"
 check "and can be given back" unbind "$edu"
 is "$(pidof lkvm)" "" "no lkvm is left running"
+is "$(find / /tmp /dev/shm -xdev -newer "$tmp/begin" ! -type d ! -path "$tmp/*")" "" "nor any file of one"
 
 # --- the console closes ---
 {

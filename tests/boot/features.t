@@ -64,6 +64,8 @@ allowed() {
 }
 wait_for 10 eval '[ "$(allowed)" = "0-3 1,3 2 1,3 " ]'
 is "$(allowed)" "0-3 1,3 2 1,3 " "vCPUs run where --vcpu-affinity says"
+is "$(awk '/^Size:/ { ram = $2 == 65536 } ram && /^VmFlags:.* hg/ { n++ } END { print n + 0 }' "/proc/$pid/smaps")" 1 \
+	"RAM asks for transparent huge pages"
 kill "$pid"
 wait_lkvm 2
 run_lkvm "affinity nowhere" 20 run -c 1 -m 64M --vcpu-affinity 63 "$guest/poweroff.bin"
