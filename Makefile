@@ -205,7 +205,7 @@ fuzz: $(FUZZ)
 # --- boot tests and everything else that runs in the emulated host ---
 bed: $B/bed/.done
 
-$B/bed/.done: tests/bed/build tests/bed/init $(wildcard guest/linux/*) | $B/need/boot
+$B/bed/.done: tests/bed/build tests/bed/init $(wildcard guest/linux/*) | $B/need/build $B/need/boot
 	@tests/bed/build
 	@touch $@
 
@@ -213,7 +213,11 @@ $B/bed/.done: tests/bed/build tests/bed/init $(wildcard guest/linux/*) | $B/need
 TOOLS		:= $(patsubst tests/bed/%.c,$B/tool/%,$(wildcard tests/bed/*.c))
 
 # Bed and programs, for whoever boots: BOOT_TESTS=tests/boot/NAME.t runs only that.
-BOOT_TESTS	?= $(sort $(wildcard tests/boot/*.t))
+# Those that take longest come first, or the last one would run alone.
+LONG		:= virtio-all virtio-9p doorbell-gicv4 doorbell-uapi doorbell-6.1 reset doorbell kernel-series \
+		   virtio-net virtio-blk passthrough pci-hostile
+BOOT_TESTS	?= $(foreach name,$(LONG),$(wildcard tests/boot/$(name).t)) \
+		   $(filter-out $(LONG:%=tests/boot/%.t),$(sort $(wildcard tests/boot/*.t)))
 # Two hosts at a time: one alone leaves half of two cores idle.
 check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done $B/bench/count $(TOOLS)
 	prove --jobs 2 --timer --failures --comments $(BOOT_TESTS)

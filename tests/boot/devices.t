@@ -18,7 +18,7 @@ say usb "$(dd if=/dev/sda bs=1M 2>/dev/null | sha256sum | cut -d ' ' -f 1)"
 do_irqs xhci
 SCRIPT
 run_lkvm xhci 90 run -k "$guest/Image" -i "$initrd" -c 1 -m 512M \
-	-p "console=ttyS0 quiet mods=xhci-pci,usb-storage,sd_mod" --vfio-pci "$(bdf xhci)"
+	-p "console=ttyS0 $quick mods=xhci-pci,usb-storage,sd_mod" --vfio-pci "$(bdf xhci)"
 is "$status:$(guest_says usb)" "0:$USB_SUM" "xHCI: a disk on the USB is read"
 like "$(guest_says irq)" 'MSI.*xhci' "its interrupts are MSIs"
 
@@ -29,7 +29,7 @@ do_ping 5
 do_irqs virtio
 SCRIPT
 run_lkvm virtio 90 run -k "$guest/Image" -i "$initrd" -c 2 -m 512M \
-	-p "console=ttyS0 quiet mods=virtio_blk,virtio_net" \
+	-p "console=ttyS0 $quick mods=virtio_blk,virtio_net" \
 	--vfio-pci "$(bdf virtio-blk)" --vfio-pci "$(bdf virtio-net)"
 is "$status:$(guest_says virtio)" "0:$VIRTIO_SUM" "virtio-blk behind an IOMMU: the disk is read"
 is "$(guest_says ping)" 5 "virtio-net behind an IOMMU: five pings are answered"

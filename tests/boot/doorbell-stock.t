@@ -6,7 +6,6 @@
 [ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -d e1000e "$0"
 . ./host-lib.sh
 
-echo 1 >/proc/sys/kernel/panic_on_warn
 nic=$(bdf e1000e)
 bind "$nic"
 like "$(lkvm vfio check "$nic")" 'MSI doorbell the kernel chooses its IOVA' \

@@ -17,7 +17,7 @@ do_irq_count
 do_wait
 SCRIPT
 start_held gicv4 run -k "$guest/Image" -i "$initrd" -c 1 -m 512M \
-	-p "console=ttyS0 quiet mods=e1000e" --vfio-pci "$nic"
+	-p "console=ttyS0 $quick mods=e1000e" --vfio-pci "$nic"
 check "a guest with a network card comes up" wait_for_output 90 'guest: waits'
 is "$(host_irqs "$nic")" 0 "the host has taken none of its interrupts"
 check "the host has vectors for it" grep -q "vfio-msix.*$nic" /proc/interrupts

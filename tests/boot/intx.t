@@ -26,7 +26,7 @@ do_net eth1
 say second "$(ping -c 5 -i 0.1 -W 20 10.0.2.2 | grep -c 'bytes from')"
 SCRIPT
 run_lkvm both 90 run -k "$guest/Image" -i "$initrd" -c 2 -m 512M \
-	-p "console=ttyS0 quiet mods=e1000,8139cp" --vfio-pci "$e1000" --vfio-pci "$rtl"
+	-p "console=ttyS0 $quick mods=e1000,8139cp" --vfio-pci "$e1000" --vfio-pci "$rtl"
 is "$status:$(guest_says first):$(guest_says second)" 0:5:5 "both in one guest, one after the other"
 
 is "$(host_complaints)" "" "the host has nothing to complain about"

@@ -24,14 +24,14 @@ like "$(guest_says memory)" '^4[0-9]{5} KiB' "all of it is there"
 
 gzip -c "$guest/Image" >"$tmp/Image.gz"
 run_lkvm "Image.gz" 60 run -c 1 -m 256M -k "$tmp/Image.gz" -i "$guest/initrd" \
-	-p "console=ttyS0 quiet do=cpus"
+	-p "console=ttyS0 $quick do=cpus"
 is "$status:$(guest_says cpus)" 0:1 "a kernel compressed with gzip"
 
 run_name=pipe
 out=$tmp/pipe.out
 # shellcheck disable=SC2002 # a pipe is the point
 cat "$guest/Image" | timeout 360 lkvm run -c 1 -m 256M -k /proc/self/fd/0 -i "$guest/initrd" \
-	-p "console=ttyS0 quiet do=cpus" --console serial,in=/dev/null >"$out" 2>&1
+	-p "console=ttyS0 $quick do=cpus" --console serial,in=/dev/null >"$out" 2>&1
 status=$?
 is "$status:$(guest_says cpus)" 0:1 "a kernel out of a pipe"
 

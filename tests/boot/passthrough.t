@@ -47,7 +47,7 @@ do_irqs
 do_wait
 SCRIPT
 start_held both run -k "$guest/Image" -i "$initrd" -c 2 -m 512M \
-	-p "console=ttyS0 quiet mods=nvme,e1000e" --vfio-pci "$nvme" --vfio-pci "$nic"
+	-p "console=ttyS0 $quick mods=nvme,e1000e" --vfio-pci "$nvme" --vfio-pci "$nic"
 check "a guest with both comes up" wait_for_output 60 'guest: waits'
 check "the disk's interrupts go through the host ($(host_irqs "$nvme"))" \
 	test "$(host_irqs "$nvme")" -gt 5
@@ -77,7 +77,7 @@ else
 fi
 SCRIPT
 run_lkvm "reboot" 120 run -k "$guest/Image" -i "$initrd" -c 2 -m 512M --on-reset restart \
-	-p "console=ttyS0 quiet panic=-1 mods=nvme,e1000e" --vfio-pci "$nvme" --vfio-pci "$nic"
+	-p "console=ttyS0 $quick mods=nvme,e1000e" --vfio-pci "$nvme" --vfio-pci "$nic"
 is "$status" 0 "Linux reboots, and powers off the second time"
 is "$(guest_says boot | tr '\n' ' ')" "first second " "it has booted twice, and kept its disk"
 is "$(guest_says ping | tr '\n' ' ')" "3 3 " "its network card works both times"

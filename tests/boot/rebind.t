@@ -33,14 +33,14 @@ guest_script <<'SCRIPT'
 do_ping 20
 do_wait
 SCRIPT
-start_held one run -k "$guest/Image" -i "$initrd" -c 1 -m 512M -p "console=ttyS0 quiet mods=e1000e" \
+start_held one run -k "$guest/Image" -i "$initrd" -c 1 -m 512M -p "console=ttyS0 $quick mods=e1000e" \
 	--vfio-pci "$nic"
 one=$pid
 one_out=$out
 guest_script <<'SCRIPT'
 do_nvme_read 16
 SCRIPT
-start_lkvm two run -k "$guest/Image" -i "$initrd" -c 1 -m 512M -p "console=ttyS0 quiet mods=nvme" \
+start_lkvm two run -k "$guest/Image" -i "$initrd" -c 1 -m 512M -p "console=ttyS0 $quick mods=nvme" \
 	--vfio-pci "$nvme"
 check "the second of two guests is up" wait_for_output 90 'guest: nvme-read'
 check "while the first one is, too" grep -q '^State:.[RSD]' "/proc/$one/status"

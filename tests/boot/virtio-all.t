@@ -105,7 +105,7 @@ drivers='virtio_blk virtio_net 9pnet_virtio vmw_vsock_virtio_transport virtio_co
 for transport in pci mmio pci-legacy mmio-legacy; do
 	rm -f /tmp/share/result /tmp/log
 	run_lkvm "$transport" 60 run -k "$guest/Image" -i "$initrd" -c 1 -m 192M --virtio-transport "$transport" \
-		-p "quiet panic=-1 cryptomgr.notests=1 binds=$BINDS mods=virtio_mmio,virtio_blk,virtio_net,virtio-rng,virtio_balloon,9p,9pnet_virtio,vmw_vsock_virtio_transport,nvme" \
+		-p "$quick binds=$BINDS mods=virtio_mmio,virtio_blk,virtio_net,virtio-rng,virtio_balloon,9p,9pnet_virtio,vmw_vsock_virtio_transport,nvme" \
 		-d /tmp/disk -n mode=tap,tapif=tap0,host_ip=10.1.0.1 --9p /tmp/share,share --vsock 42 --rng --balloon \
 		--console virtio,port=log,out=/tmp/log --vfio-pci "$nvme"
 	is "$status" 0 "$transport: a guest with every device runs to its end"
@@ -151,7 +151,7 @@ SCRIPT
 
 for transport in pci mmio-legacy; do
 	run_lkvm "restart-$transport" 60 run -k "$guest/Image" -i "$initrd" -c 2 -m 192M --virtio-transport "$transport" \
-		-p "quiet panic=-1 cryptomgr.notests=1 mods=virtio_mmio,virtio_blk,virtio_net,virtio-rng,9p,9pnet_virtio" \
+		-p "$quick mods=virtio_mmio,virtio_blk,virtio_net,virtio-rng,9p,9pnet_virtio" \
 		-d /tmp/disk -n mode=tap,tapif=tap0,host_ip=10.1.0.1 --9p /tmp/share,share --rng --balloon --on-reset restart
 	is "$status" 0 "$transport: a guest restarts with requests under way, and ends"
 	is "$(guest_says disk) $(guest_says random) $(guest_says ping) $(guest_says share)" "1 2048 3 works" \

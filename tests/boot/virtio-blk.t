@@ -71,7 +71,7 @@ mount -t devtmpfs none /new/dev
 umount /proc /tmp
 exec switch_root /new /init
 SCRIPT
-start_lkvm "root" run -k "$guest/Image" -i "$initrd" -p "quiet panic=-1 $drivers" -c 1 -m 256M -d root.img
+start_lkvm "root" run -k "$guest/Image" -i "$initrd" -p "$quick $drivers" -c 1 -m 256M -d root.img
 wait_for_output 60 'guest: acked 6'
 kill -9 "$pid"
 wait_lkvm 10
@@ -82,7 +82,7 @@ guest_says acked | grep -E '^[0-9]+ [0-9a-f]{32}$' >"$tmp/acked"
 head -c 1000100 /dev/urandom >"$tmp/extra"
 extra=$(cat "$tmp/extra" /dev/zero | head -c 1000448 | md5sum | cut -d ' ' -f 1)
 before=$(md5sum <"$tmp/extra")
-run_lkvm "verify" 60 run -k "$guest/Image" -i "$initrd" -p "quiet panic=-1 $drivers verify" -c 1 -m 256M \
+run_lkvm "verify" 60 run -k "$guest/Image" -i "$initrd" -p "$quick $drivers verify" -c 1 -m 256M \
 	-d root.img -d "$tmp/extra,ro,serial=extra-1" --virtio-transport pci-legacy
 is "$status" 0 "it starts again from there"
 guest_says found >"$tmp/found"
@@ -134,7 +134,7 @@ say full now
 wait_for 40 /blkio fill /dev/vda >/dev/null || say healed never
 /blkio check /dev/vda
 SCRIPT
-start_lkvm "full" run -k "$guest/Image" -i "$initrd" -p "console=ttyS0 quiet panic=-1 $drivers" -c 1 -m 256M \
+start_lkvm "full" run -k "$guest/Image" -i "$initrd" -p "console=ttyS0 $quick $drivers" -c 1 -m 256M \
 	-d "$tmp/small/disk" --virtio-transport mmio-legacy
 wait_for_output 60 'guest: full'
 like "$(cat "$out")" 'blkio: Input/output error' "the host's full file system is an I/O error of the disk"

@@ -82,7 +82,7 @@ start_guest() {
 	started=$1
 	shift
 	start_lkvm "$started" run -k "$guest/Image" -i "$initrd" -m 256M \
-		-p "console=ttyS0 quiet panic=-1 cryptomgr.notests=1 mods=virtio_mmio,virtio_net" "$@"
+		-p "console=ttyS0 $quick mods=virtio_mmio,virtio_net" "$@"
 	check "$started: the guest has been through its cards" wait_for_output 200 'guest: ready'
 	up=$(guest_says up)
 }

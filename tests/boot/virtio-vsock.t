@@ -27,7 +27,7 @@ for transport in pci mmio; do
 	server=$!
 	start_lkvm "$transport" run -k "$guest/Image" -i "$initrd" -c 1 -m 256M --vsock $cid \
 		--virtio-transport "$transport" --9p "$tmp/share" \
-		-p "console=ttyS0 quiet panic=-1 cryptomgr.notests=1 mods=virtio_pci,virtio_mmio,9p,9pnet_virtio,vmw_vsock_virtio_transport"
+		-p "console=ttyS0 $quick mods=virtio_pci,virtio_mmio,9p,9pnet_virtio,vmw_vsock_virtio_transport"
 	wait_for_output 60 'guest: to-host'
 	is "$(guest_says to-host)" "echoed $bytes" "over $transport the host sends back what the guest sends"
 	check "the host's end closes with the guest's" wait "$server"
