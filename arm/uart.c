@@ -279,10 +279,10 @@ static uint64_t uart_read(void *device, uint64_t offset, unsigned size)
 	uint8_t value;
 
 	(void)size;
-	pthread_mutex_lock(&uart->lock);
+	lock_take(&uart->lock);
 	value = uart_register(uart, offset)->read(uart);
 	uart_update_irq(uart);
-	pthread_mutex_unlock(&uart->lock);
+	lock_give(&uart->lock);
 	return value;
 }
 
@@ -293,13 +293,13 @@ static void uart_write(void *device, uint64_t offset, unsigned size, uint64_t va
 	bool leaves, stalled;
 
 	(void)size;
-	pthread_mutex_lock(&uart->lock);
+	lock_take(&uart->lock);
 	reg = uart_register(uart, offset);
 	reg->write(uart, value);
 	leaves = reg == &registers[UART_TX] && !(uart->mcr & UART_MCR_LOOP) && uart->output_open;
 	stalled = uart->output_stalled;
 	uart_update_irq(uart);
-	pthread_mutex_unlock(&uart->lock);
+	lock_give(&uart->lock);
 	if (leaves)
 		uart_send(uart, value, stalled);
 }
@@ -329,7 +329,6 @@ int uart_create(struct uart *uart, const struct uart_config *config, struct mmio
 		.loop = loop,
 		.region = { config->name, config->base, UART_REGISTERS, &uart_ops, uart },
 		.output_open = config->out_fd >= 0,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	power_on(uart);
 	err = uart_input_start(uart);
@@ -349,14 +348,13 @@ void uart_destroy(struct uart *uart)
 		return;
 	mmio_bus_remove(uart->mmio, &uart->region);
 	uart_input_stop(uart);
-	pthread_mutex_destroy(&uart->lock);
 	*uart = (struct uart){ 0 };
 }
 
 /* What the guest had not read out of the FIFO goes back to the head of the backlog, which has room for it. */
 void uart_reset(struct uart *uart, struct irq_controller *irq)
 {
-	pthread_mutex_lock(&uart->lock);
+	lock_take(&uart->lock);
 	if (uart->mcr & UART_MCR_LOOP)
 		uart->fifo_count = 0;
 	while (uart->fifo_count) {
@@ -371,5 +369,5 @@ void uart_reset(struct uart *uart, struct irq_controller *irq)
 		irq_set_level(irq, uart->config.spi, false);
 	uart->irq = irq;
 	power_on(uart);
-	pthread_mutex_unlock(&uart->lock);
+	lock_give(&uart->lock);
 }

@@ -17,10 +17,10 @@ static void close_output(struct uart *uart, int err)
 {
 	bool was_open;
 
-	pthread_mutex_lock(&uart->lock);
+	lock_take(&uart->lock);
 	was_open = uart->output_open;
 	uart->output_open = false;
-	pthread_mutex_unlock(&uart->lock);
+	lock_give(&uart->lock);
 	if (was_open)
 		report_warning("cannot write what the guest sends to %s: %s; it is dropped",
 			       uart->config.name, strerror(err));
@@ -28,9 +28,9 @@ static void close_output(struct uart *uart, int err)
 
 static void set_stalled(struct uart *uart, bool stalled)
 {
-	pthread_mutex_lock(&uart->lock);
+	lock_take(&uart->lock);
 	uart->output_stalled = stalled;
-	pthread_mutex_unlock(&uart->lock);
+	lock_give(&uart->lock);
 }
 
 /* A write was interrupted or would have blocked: whether to try once more. Nobody waits twice for one stalled reader. */
@@ -100,13 +100,13 @@ static void end_input(struct uart *uart)
 	uint8_t bytes[ESCAPE_BYTES];
 
 	park_input(uart);
-	pthread_mutex_lock(&uart->lock);
+	lock_take(&uart->lock);
 	uart->input_open = false;
 	if (escape_end(&uart->escape, bytes))
 		backlog_push(uart, bytes[0]);
 	uart_feed(uart);
 	uart_update_irq(uart);
-	pthread_mutex_unlock(&uart->lock);
+	lock_give(&uart->lock);
 }
 
 /* A byte more than the backlog has room for may be owed to an escape. */
@@ -114,11 +114,11 @@ static unsigned input_room(struct uart *uart)
 {
 	unsigned room;
 
-	pthread_mutex_lock(&uart->lock);
+	lock_take(&uart->lock);
 	room = backlog_room(uart);
 	room = room > 1 ? room - 1 : 0;
 	uart->input_waits = !room;
-	pthread_mutex_unlock(&uart->lock);
+	lock_give(&uart->lock);
 	return room;
 }
 
@@ -138,12 +138,12 @@ static bool read_input(struct uart *uart)
 		end_input(uart);
 		return false;
 	}
-	pthread_mutex_lock(&uart->lock);
+	lock_take(&uart->lock);
 	for (ssize_t i = 0; i < count; i++)
 		take_byte(uart, bytes[i]);
 	uart_feed(uart);
 	uart_update_irq(uart);
-	pthread_mutex_unlock(&uart->lock);
+	lock_give(&uart->lock);
 	return true;
 }
 

@@ -102,8 +102,12 @@ static bool holds(const struct mmio_region *region, uint64_t gpa, unsigned size)
 	       region->size - (gpa - region->base) >= size;
 }
 
-/* Fills the cache with what answers the access: a copy, since the region may move as soon as the lock is gone. */
-static bool look_up(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size)
+/*
+ * Fills the cache with what answers the access: a copy, since the region may move as soon as the lock is gone. Out of
+ * line, so that an access which the cache answers has no more to save and restore than it needs.
+ */
+static __attribute__((noinline)) bool look_up(struct mmio_cache *cache, struct mmio_bus *bus,
+					      uint64_t gpa, unsigned size)
 {
 	bool hit = false;
 	size_t at;
@@ -119,7 +123,8 @@ static bool look_up(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa
 	return hit;
 }
 
-static bool find_region(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size)
+static inline __attribute__((always_inline)) bool
+find_region(struct mmio_cache *cache, struct mmio_bus *bus, uint64_t gpa, unsigned size)
 {
 	return (cache->generation == atomic_load_explicit(&bus->generation, memory_order_acquire) &&
 		holds(&cache->region, gpa, size)) ||

@@ -3,11 +3,11 @@
 #ifndef LKVM_UART_H
 #define LKVM_UART_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <lkvm/escape.h>
 #include <lkvm/irq.h>
+#include <lkvm/lock.h>
 #include <lkvm/loop.h>
 #include <lkvm/mmio.h>
 
@@ -34,7 +34,7 @@ struct uart {
 	bool input_polled;         /* on the epoll set; main thread only, as are the next two */
 	bool input_open;
 	struct escape escape;
-	pthread_mutex_t lock; /* guards all below; taken before nothing but the IRQ line */
+	struct lock lock; /* guards all below; taken before nothing but the IRQ line */
 	bool output_open, output_stalled;
 	bool input_waits; /* for a write to refill */
 	uint8_t ier, lcr, mcr, msr, scr, fcr, dll, dlm;
