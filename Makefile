@@ -45,9 +45,12 @@ fortify_level	 = $(shell $(CC) -O2 -D_FORTIFY_SOURCE=3 -Werror -include string.h
 		   /dev/null 2>/dev/null && echo 3 || echo 2)
 # Asked once, when the compiler is first used: it may have to be installed before.
 FORTIFY		 = $(eval FORTIFY := $(fortify_level))$(FORTIFY)
-CFLAGS		?= -O2
+CFLAGS		?= -Os
+# What runs at each access or request of a guest's is made fast, all else small.
+HOT		:= arm/kvm.c arm/vcpu_run.c arm/uart.c vmm/mmio.c vmm/guest_mem.c vmm/loop.c virtio/iov.c \
+		   $(wildcard virtio/virtq*.c)
 PRODUCT_CFLAGS	 = $(COMMON) $(CFLAGS) -isystem $(SYSROOT)/include -fPIE -fstack-protector-strong \
-		   -D_FORTIFY_SOURCE=$(FORTIFY) -mbranch-protection=standard \
+		   -D_FORTIFY_SOURCE=$(FORTIFY) -mbranch-protection=standard -mno-outline-atomics \
 		   -ffunction-sections -fdata-sections \
 		   -fno-asynchronous-unwind-tables -fno-unwind-tables
 # The loader's work for each shared library costs more than all lkvm does before the guest runs:
@@ -79,6 +82,9 @@ else
 	$(Q)$(CC) $(PRODUCT_LDFLAGS) -pie -o $@ $(DYNAMIC_OBJ) $(PRODUCT_LIBS)
 endif
 
+ifeq ($(origin CFLAGS),file)
+$(HOT:%.c=$(ARM)/%.o): private CFLAGS = -O2
+endif
 $(ARM)/%.o: %.c $B/flags-arm64 | $B/need/build
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -90,7 +96,7 @@ define remember
 	@echo '$(subst ','\'',$1)' | cmp -s - $@ || echo '$(subst ','\'',$1)' >$@
 endef
 $B/flags-arm64: FORCE | $B/need/build
-	$(call remember,$(CC) $(PRODUCT_CFLAGS))
+	$(call remember,$(CC) $(PRODUCT_CFLAGS) $(HOT))
 $B/flags-link: FORCE
 	$(call remember,$(PRODUCT_LDFLAGS) $(if $(STATIC),static) $(SRC))
 $B/version: FORCE
