@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,6 +107,25 @@ static int gather(struct image_file *file, const char *what, const char *path, u
 	return 0;
 }
 
+/* The descriptor that a path names; -1: none. */
+static int named_fd(const char *path)
+{
+	static const char folders[][16] = { "/proc/self/fd/", "/dev/fd/" };
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		size_t len = strlen(folders[i]);
+		long number;
+		char *end;
+
+		if (strncmp(path, folders[i], len) != 0)
+			continue;
+		number = strtol(path + len, &end, 10);
+		if (end != path + len && !*end && number >= 0 && number <= INT_MAX)
+			return (int)number;
+	}
+	return -1;
+}
+
 /*
  * open(), and where a file behind one of our own descriptors cannot be opened anew (a socket; no permission), that
  * descriptor as it is.
@@ -113,14 +133,12 @@ static int gather(struct image_file *file, const char *what, const char *path, u
 static int open_path(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int err = -errno, number, end = 0;
+	int err = -errno, number;
 
 	if (fd >= 0)
 		return fd;
-	if ((err == -ENXIO || err == -EACCES) &&
-	    (sscanf(path, "/proc/self/fd/%d%n", &number, &end) == 1 ||
-	     sscanf(path, "/dev/fd/%d%n", &number, &end) == 1) &&
-	    !path[end])
+	number = named_fd(path);
+	if ((err == -ENXIO || err == -EACCES) && number >= 0)
 		fd = fcntl(number, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? err : fd;
 }

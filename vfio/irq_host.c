@@ -31,7 +31,7 @@ static bool parse_name(const char *text, const char *bdf, const char **kind, uns
 	static const char *const kinds[] = { "msix", "msi", "intx" };
 	const char *at = strstr(text, "vfio-");
 	size_t i = 0, len = strlen(bdf);
-	int used = 0;
+	char *end;
 
 	if (!at)
 		return false;
@@ -43,8 +43,12 @@ static bool parse_name(const char *text, const char *bdf, const char **kind, uns
 	*kind = kinds[i];
 	*vector = 0;
 	at += strlen(kinds[i]);
-	if (sscanf(at, "[%u]%n", vector, &used) == 1)
-		at += used;
+	if (*at == '[') {
+		*vector = (unsigned)strtoul(at + 1, &end, 10);
+		if (end == at + 1 || *end != ']')
+			return false;
+		at = end + 1;
+	}
 	return at[0] == '(' && !strncmp(at + 1, bdf, len) && at[1 + len] == ')';
 }
 
@@ -113,7 +117,20 @@ enum host_answer host_irq_forwarded(const struct vfio_host *host, int number)
 	return answer;
 }
 
-/* vgic-state has a line for each LPI: "LPI 8192 0 0001101 ...", the flags being PLAEHCG. */
+/* vgic-state has a line for each LPI: "LPI 8192 0 0001101 ...", the flags being PLAEHCG. NULL: another line. */
+static const char *lpi_flags(const char *line)
+{
+	char *end;
+
+	line += strspn(line, " ");
+	if (strncmp(line, "LPI ", 4) != 0)
+		return NULL;
+	strtoul(line + 4, &end, 10); /* its number */
+	strtol(end, &end, 10);       /* the vCPU */
+	end += strspn(end, " ");
+	return strspn(end, "01") >= 7 ? end : NULL;
+}
+
 enum host_answer host_lpis_forwarded(const struct vfio_host *host, int vm_fd)
 {
 	unsigned all = 0, forwarded = 0;
@@ -126,10 +143,9 @@ enum host_answer host_lpis_forwarded(const struct vfio_host *host, int vm_fd)
 	if (!file)
 		return HOST_UNKNOWN;
 	while (fgets(line, sizeof(line), file)) {
-		char flags[8];
+		const char *flags = lpi_flags(line);
 
-		if (sscanf(line, " LPI %*u %*d %7[01]", flags) != 1 || strlen(flags) != 7 ||
-		    flags[3] != '1')
+		if (!flags || flags[3] != '1')
 			continue;
 		all++;
 		forwarded += flags[4] == '1';
@@ -172,7 +188,21 @@ static void look_at_failure(struct log_walk *walk, const char *text, uint64_t se
 		walk->failure = strtol(at + strlen("registration fails: "), NULL, 10);
 }
 
-/* A record is "PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT" (Documentation/ABI/testing/dev-kmsg). False: unreadable. */
+/* A record is "PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT" (Documentation/ABI/testing/dev-kmsg). False: another line. */
+static bool record_time(const char *line, uint64_t *microseconds)
+{
+	char *end;
+
+	for (unsigned field = 0;; field++, line = end + 1) {
+		*microseconds = strtoull(line, &end, 10);
+		if (end == line || field == 2)
+			return end != line;
+		if (*end != ',')
+			return false;
+	}
+}
+
+/* False: unreadable. */
 static bool walk_log(const struct vfio_host *host, struct log_walk *walk)
 {
 	char path[PATH_MAX], *line = NULL;
@@ -194,7 +224,7 @@ static bool walk_log(const struct vfio_host *host, struct log_walk *walk)
 			clearerr(file);
 			continue;
 		}
-		if (sscanf(line, "%*u,%*u,%" SCNu64, &microseconds) != 1)
+		if (!record_time(line, &microseconds))
 			continue;
 		look_at_gicv4(walk, line);
 		look_at_failure(walk, line, microseconds / 1000000);

@@ -258,6 +258,18 @@ static void read_capabilities(struct sysfs_details *details, const uint8_t *conf
 	}
 }
 
+/* The hexadecimal number that a line goes on with, which is then behind it. */
+static bool take_number(const char **line, uint64_t *number)
+{
+	char *end;
+
+	*number = strtoull(*line, &end, 16);
+	if (end == *line)
+		return false;
+	*line = end;
+	return true;
+}
+
 /* Lines of "START END FLAGS", one a BAR, then the ROM; flags are the kernel's IORESOURCE_*. */
 static void read_bars(struct sysfs_details *details, char *text)
 {
@@ -265,9 +277,11 @@ static void read_bars(struct sysfs_details *details, char *text)
 	char *save = NULL, *line = strtok_r(text, "\n", &save);
 
 	for (unsigned i = 0; line && i < SYSFS_BARS; i++, line = strtok_r(NULL, "\n", &save)) {
+		const char *at = line;
 		uint64_t start, end, flags;
 
-		if (sscanf(line, "%" SCNx64 " %" SCNx64 " %" SCNx64, &start, &end, &flags) != 3)
+		if (!take_number(&at, &start) || !take_number(&at, &end) ||
+		    !take_number(&at, &flags))
 			continue;
 		if (!(flags & (IO | MEM)) || end < start || end - start == UINT64_MAX)
 			continue;
@@ -302,6 +316,18 @@ void sysfs_details_read(struct sysfs_details *details, const struct vfio_host *h
 	read_bars(details, resource);
 }
 
+static bool take_word(const char *line, char (*word)[SYSFS_NAME])
+{
+	const char *start = line + strspn(line, " ");
+	size_t len = strcspn(start, " ");
+
+	if (!len || len >= sizeof(*word))
+		return false;
+	memcpy(*word, start, len);
+	(*word)[len] = 0;
+	return true;
+}
+
 size_t sysfs_reserved_read(struct sysfs_reserved *reserved, size_t max,
 			   const struct vfio_host *host, int group)
 {
@@ -314,10 +340,10 @@ size_t sysfs_reserved_read(struct sysfs_reserved *reserved, size_t max,
 	for (line = strtok_r(text, "\n", &save); line && count < max;
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct sysfs_reserved *one = &reserved[count];
+		const char *at = line;
 
-		if (sscanf(line, "%" SCNx64 " %" SCNx64 " %63s", &one->start, &one->end,
-			   one->type) == 3 &&
-		    one->start <= one->end)
+		if (take_number(&at, &one->start) && take_number(&at, &one->end) &&
+		    take_word(at, &one->type) && one->start <= one->end)
 			count++;
 	}
 	return count;
