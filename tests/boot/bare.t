@@ -74,8 +74,17 @@ while [ $n -lt 1088 ]; do
 	printf '%08x 0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQ\n' $n
 	n=$((n + 1))
 done >"$tmp/flood"
-lkvm run -k "$guest/flood.bin" -c 1 -m 256M </dev/null 2>&1 | (sleep 20; cat) >"$tmp/slow"
-check "68 KiB of output wait for a reader who is late" cmp "$tmp/slow" "$tmp/flood"
+# All that a pipe holds is written before anybody reads.
+mkfifo "$tmp/late"
+lkvm run -k "$guest/flood.bin" -c 1 -m 256M </dev/null >"$tmp/late" 2>&1 &
+pid=$!
+exec 5<"$tmp/late"
+check "64 KiB of output fill a pipe" wait_for 60 eval '[ "$(sed -n "s/^wchar: //p" /proc/$pid/io)" -ge 65536 ]'
+sleep 1
+cat <&5 >"$tmp/slow"
+exec 5<&-
+wait "$pid"
+check "68 KiB wait for a reader who is late" cmp "$tmp/slow" "$tmp/flood"
 run_payload "console file" 20 poweroff --console "serial,out=$tmp/file"
 is "$(cat "$out")" "" "a console in a file leaves standard output alone"
 out=$tmp/file payload_passes "and has all the output"
