@@ -43,7 +43,7 @@ static const struct cli_option run_options[] = {
 	{ 'd', "disk", "FILE[,ro][,direct][,serial=TEXT][,queues=N][,iops=N][,bps=N]",
 	  "Give the guest a disk: a raw image or a block device; repeatable", run_take_disk, 0 },
 	{ 'n', "network", "KEY=VALUE,...",
-	  "Give the guest a network card: mode=tap|user|none and what lkvm(1) lists; repeatable",
+	  "Network card: mode=tap|user|none and what lkvm(1) lists; repeatable (mode=user)",
 	  run_take_network, 0 },
 	{ 0, "no-dhcp", NULL, "User-mode networks give guests no address", cli_take_true,
 	  FIELD(no_dhcp) },
@@ -192,7 +192,8 @@ int cli_run(int argc, char **argv)
 	int err, status = EXIT_STATUS_USAGE;
 
 	err = cli_parse(argc, argv, run_options, &options, take_kernel);
-	run_devices_finish(&options);
+	if (!err)
+		err = run_devices_finish(&options);
 	if (err == 1)
 		status = print_help();
 	else if (!err && !check(&options))

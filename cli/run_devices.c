@@ -56,10 +56,28 @@ int run_take_network(void *target, const struct cli_option *option, const char *
 	return virtio_network_config_parse(&grown[virtio->network_count++], value);
 }
 
-void run_devices_finish(struct run_options *options)
+/* A guest has a network, unless its user says otherwise: as with kvmtool. */
+static int add_default_network(struct run_options *options)
 {
+	static const struct cli_option network = { .name = "network" };
+	int err = run_take_network(options, &network, "mode=user");
+
+	if (!err)
+		options->networks[0].unasked = true;
+	return err;
+}
+
+int run_devices_finish(struct run_options *options)
+{
+	if (!options->machine.virtio.network_count && !options->machine.nodefaults) {
+		int err = add_default_network(options);
+
+		if (err)
+			return err;
+	}
 	for (size_t i = 0; i < options->machine.virtio.network_count; i++)
 		options->networks[i].no_dhcp = options->no_dhcp;
+	return 0;
 }
 
 int run_take_share(void *target, const struct cli_option *option, const char *value)

@@ -12,8 +12,8 @@ int run_take_share(void *target, const struct cli_option *option, const char *va
 int run_take_vsock(void *target, const struct cli_option *option, const char *value);
 int run_take_back_end(void *target, const struct cli_option *option, const char *value);
 
-/* What one option says of another's devices. After the last. */
-void run_devices_finish(struct run_options *options);
+/* What one option says of another's devices, and a network if none was spoken of. After the last. -errno, reported. */
+int run_devices_finish(struct run_options *options);
 
 /* Frees what these takers allocated. */
 void run_devices_free(struct run_options *options);

@@ -106,6 +106,8 @@ static int make_buses(struct machine *machine)
 	err = virtio_add_to_bus(machine->virtio, &machine->pci, &machine->mmio);
 	if (!err && machine->vfio)
 		err = vfio_add_to_bus(machine->vfio, &machine->pci);
+	if (!err)
+		err = virtio_add_unasked_to_bus(machine->virtio, &machine->pci, &machine->mmio);
 	if (!err && machine->vfio && machine->config.irq_report)
 		err = vfio_irq_report_prepare(machine->vfio);
 	return err ? err : assign_lines(machine);

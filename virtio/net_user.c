@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <lkvm/report.h>
@@ -102,20 +103,25 @@ static void notified(void *opaque)
 	(void)opaque;
 }
 
+/* What nobody asked for is no reason to end a run. */
+static int cannot_open(const struct net_user *user, int err, const char *why)
+{
+	if (!user->net->config->unasked)
+		return refuse(err, "%s: mode=user %s, or use mode=tap", user->net->name, why);
+	report_warning("%s: no network for the guest: the default, mode=user, %s, or say -n none",
+		       user->net->name, why);
+	return err;
+}
+
 static int load(struct net_user *user)
 {
-	char why[256];
+	char cause[256], why[400];
 
-	if (!slirp_load(&user->library, why, sizeof(why)))
+	if (!slirp_load(&user->library, cause, sizeof(cause)))
 		return 0;
-	if (user->net->config->unasked) {
-		report_info("%s: no libslirp, so no network (%s)", user->net->name, why);
-		return -ENOENT;
-	}
-	return refuse(-ENOENT,
-		      "%s: mode=user needs libslirp (%s); install it (Debian: `apt install "
-		      "libslirp0`), or use mode=tap",
-		      user->net->name, why);
+	snprintf(why, sizeof(why),
+		 "needs libslirp (%s); install it (Debian: `apt install libslirp0`)", cause);
+	return cannot_open(user, -ENOENT, why);
 }
 
 /* The first of the network's that is neither the gateway nor the guest. */
@@ -183,18 +189,20 @@ static int open_slirp(struct net_user *user)
 
 	if (!err)
 		err = load(user);
-	if (!err)
-		err = user_loop_open(user);
 	if (err)
 		return err;
+	err = user_loop_open(user);
+	if (err)
+		return cannot_open(user, err, "cannot have a timer");
 	callbacks->send_packet = send_to_guest;
 	callbacks->guest_error = guest_error;
 	callbacks->notify = notified;
 	user_loop_callbacks(callbacks);
 	user->slirp = user->library.new(&config, callbacks, user);
 	if (!user->slirp)
-		return refuse(-ENOTSUP, "%s: libslirp cannot be started%s", user->net->name,
-			      config.disable_dhcp ? "; --no-dhcp needs its version 4.7" : "");
+		return cannot_open(user, -ENOTSUP,
+				   config.disable_dhcp ? "needs libslirp 4.7 for --no-dhcp"
+						       : "cannot start libslirp");
 	err = forward(user);
 	if (!err)
 		user_loop_update(user);

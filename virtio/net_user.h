@@ -57,7 +57,7 @@ struct net_user {
 
 /* Callbacks for sockets and timers, `opaque` being the struct net_user. */
 void user_loop_callbacks(struct slirp_callbacks *callbacks);
-/* -errno, reported. close accepts what open has failed with. */
+/* -errno, not reported. close accepts what open has failed with. */
 int user_loop_open(struct net_user *user);
 void user_loop_close(struct net_user *user);
 /* After each call of libslirp's: waits for what it wants now. */

@@ -289,11 +289,8 @@ void user_loop_callbacks(struct slirp_callbacks *callbacks)
 
 int user_loop_open(struct net_user *user)
 {
-	int err;
-
 	user->timeout = (struct loop_source){ -1, timeout_ready };
-	err = watch_timer(user, &user->timeout);
-	return err ? report(err, "%s: cannot create a timer", user->net->name) : 0;
+	return watch_timer(user, &user->timeout);
 }
 
 void user_loop_close(struct net_user *user)

@@ -463,7 +463,7 @@ static int make_function(struct virtio_pci *pci)
 }
 
 int virtio_pci_create(struct virtio_pci **pci, struct virtio_device *vdev, struct pci_bus *bus,
-		      bool legacy)
+		      int devfn, bool legacy)
 {
 	struct virtio_pci *new = calloc(1, sizeof(*new));
 	int err;
@@ -477,7 +477,7 @@ int virtio_pci_create(struct virtio_pci **pci, struct virtio_device *vdev, struc
 	if (!err)
 		err = make_function(new);
 	if (!err)
-		err = pci_bus_add(bus, &new->function, -1);
+		err = pci_bus_add(bus, &new->function, devfn);
 	if (err) {
 		virtio_pci_destroy(new);
 		return err;

@@ -11,12 +11,12 @@
 struct virtio_pci;
 
 /*
- * Makes a function of the device, in the first free slot of the bus. legacy: transitional (virtio 1.2, 4.1.3), where the
+ * Makes a function of the device and puts it on the bus, at devfn as pci_bus_add() has it. legacy: transitional (virtio 1.2, 4.1.3), where the
  * kind has a legacy interface; the others are modern all the same. vdev's class, queues and config_size are final; the
  * device outlives its function. Sets vdev's transport. Reported; a failure leaves nothing behind. destroy(NULL) is fine.
  */
 int virtio_pci_create(struct virtio_pci **pci, struct virtio_device *vdev, struct pci_bus *bus,
-		      bool legacy);
+		      int devfn, bool legacy);
 void virtio_pci_destroy(struct virtio_pci *pci);
 
 /* Connects it with a VM. No vCPU runs. Reported. */

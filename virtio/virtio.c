@@ -30,7 +30,7 @@ struct virtio {
 	const struct virtio_config *config;
 	struct virtio_env env;
 	struct placed_device *devices; /* in the order of the guest's buses */
-	size_t count;
+	size_t count, asked;           /* the first `asked` of them were asked for */
 };
 
 int virtio_transport_parse(enum virtio_transport *transport, const char *text)
@@ -104,12 +104,13 @@ static int create_network(struct virtio *virtio, unsigned index)
 	return err;
 }
 
-static int create_networks(struct virtio *virtio)
+static int create_networks(struct virtio *virtio, bool unasked)
 {
 	int err = 0;
 
 	for (unsigned i = 0; i < virtio->config->network_count && !err; i++)
-		err = create_network(virtio, i);
+		if (virtio->config->networks[i].unasked == unasked)
+			err = create_network(virtio, i);
 	return err;
 }
 
@@ -172,7 +173,7 @@ static int create_devices(struct virtio *virtio)
 	int err = create_disks(virtio);
 
 	if (!err)
-		err = create_networks(virtio);
+		err = create_networks(virtio, false);
 	if (!err)
 		err = create_shares(virtio);
 	if (!err)
@@ -183,6 +184,9 @@ static int create_devices(struct virtio *virtio)
 		err = create_rng_and_balloon(virtio);
 	if (!err)
 		err = create_back_ends(virtio);
+	virtio->asked = virtio->count;
+	if (!err)
+		err = create_networks(virtio, true);
 	return err;
 }
 
@@ -230,22 +234,48 @@ static bool on_pci(const struct placed_device *device)
 	return device->transport == VIRTIO_PCI || device->transport == VIRTIO_PCI_LEGACY;
 }
 
-int virtio_add_to_bus(struct virtio *virtio, struct pci_bus *pci, struct mmio_bus *mmio)
+static uint64_t next_mmio_base(const struct virtio *virtio)
 {
 	uint64_t base = MAP_VIRTIO_BASE;
+
+	for (size_t i = 0; i < virtio->count; i++)
+		if (virtio->devices[i].mmio)
+			base += MAP_VIRTIO_STRIDE;
+	return base;
+}
+
+static int add_to_bus(const struct virtio *virtio, struct placed_device *device,
+		      struct pci_bus *pci, int devfn, struct mmio_bus *mmio)
+{
+	if (on_pci(device))
+		return virtio_pci_create(&device->pci, device->vdev, pci, devfn,
+					 device->transport == VIRTIO_PCI_LEGACY);
+	return virtio_mmio_create(&device->mmio, device->vdev, mmio, next_mmio_base(virtio),
+				  device->transport == VIRTIO_MMIO_LEGACY);
+}
+
+int virtio_add_to_bus(struct virtio *virtio, struct pci_bus *pci, struct mmio_bus *mmio)
+{
 	int err = 0;
 
-	for (size_t i = 0; i < virtio->count && !err; i++) {
-		struct placed_device *device = &virtio->devices[i];
+	for (size_t i = 0; i < virtio->asked && !err; i++)
+		err = add_to_bus(virtio, &virtio->devices[i], pci, -1, mmio);
+	return err;
+}
 
-		if (on_pci(device)) {
-			err = virtio_pci_create(&device->pci, device->vdev, pci,
-						device->transport == VIRTIO_PCI_LEGACY);
-			continue;
-		}
-		err = virtio_mmio_create(&device->mmio, device->vdev, mmio, base,
-					 device->transport == VIRTIO_MMIO_LEGACY);
-		base += MAP_VIRTIO_STRIDE;
+int virtio_add_unasked_to_bus(struct virtio *virtio, struct pci_bus *pci, struct mmio_bus *mmio)
+{
+	int err = 0;
+
+	for (size_t i = virtio->asked; i < virtio->count && !err; i++) {
+		struct placed_device *device = &virtio->devices[i];
+		int devfn = pci_bus_last_devfn(pci);
+
+		if (on_pci(device) && devfn < 0)
+			report_info("%s: left out, the guest's PCI bus has no free slot",
+				    device->vdev->name);
+		else
+			err = add_to_bus(virtio, device, pci, devfn, mmio);
 	}
 	return err;
 }

@@ -100,6 +100,15 @@ static int free_slot(const struct pci_bus *bus)
 	return -ENOSPC;
 }
 
+int pci_bus_last_devfn(const struct pci_bus *bus)
+{
+	unsigned slot = PCI_FUNCTIONS / PCI_SLOT_SIZE;
+
+	while (slot > 0 && !slot_has_function(bus, slot - 1, 0))
+		slot--;
+	return slot < PCI_FUNCTIONS / PCI_SLOT_SIZE ? (int)PCI_DEVFN_OF(slot, 0) : free_slot(bus);
+}
+
 static void mark_multi_function(struct pci_bus *bus, unsigned slot)
 {
 	struct pci_function *first = bus->functions[PCI_DEVFN_OF(slot, 0)];

@@ -46,6 +46,7 @@ do_cmdline() {
 # Every PCI function: its address, IDs, class, driver.
 do_pci() {
 	for dev in /sys/bus/pci/devices/*; do
+		[ -e "$dev" ] || continue
 		driver=$(readlink "$dev/driver" || echo none)
 		say pci "${dev##*/} $(cat "$dev/vendor"):$(cat "$dev/device") $(cat "$dev/class")" \
 			"${driver##*/}"

@@ -132,6 +132,9 @@ int pci_function_set_bar(struct pci_function *function, unsigned n, uint64_t siz
  */
 int pci_bus_add(struct pci_bus *bus, struct pci_function *function, int devfn);
 
+/* Function 0 of the slot behind all that are taken, or of a free one if there is none. -ENOSPC, not reported. */
+int pci_bus_last_devfn(const struct pci_bus *bus);
+
 /*
  * Gives every BAR of every function an address in its window, those first that only one window can hold, then large ones
  * (a function's order breaks ties), and writes it to the BARs; decode stays as it is. No two memory BARs share a page of

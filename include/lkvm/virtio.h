@@ -58,8 +58,12 @@ int virtio_create(struct virtio **virtio, const struct virtio_config *config, st
 		  const struct guest_mem *ram);
 void virtio_destroy(struct virtio *virtio);
 
-/* Puts the devices on the PCI bus, in front of all others, or on the MMIO bus, by their transport. Reported. */
+/*
+ * Puts the devices on the PCI bus or on the MMIO bus, by their transport: those that were asked for, in front of all
+ * others; then, when all others are there, those that were not, unless the bus is full. Reported.
+ */
 int virtio_add_to_bus(struct virtio *virtio, struct pci_bus *pci, struct mmio_bus *mmio);
+int virtio_add_unasked_to_bus(struct virtio *virtio, struct pci_bus *pci, struct mmio_bus *mmio);
 /* Wired interrupts that devices on the MMIO bus want from `first` on; returns how many. */
 unsigned virtio_assign_lines(struct virtio *virtio, uint32_t first);
 

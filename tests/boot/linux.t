@@ -6,20 +6,22 @@
 [ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -N -m 6G "$0"
 . ./host-lib.sh
 
-run_linux "one vCPU" 60 "do=uname,cpus,memory,cmdline" -c 1 -m 256M
+run_linux "one vCPU" 60 "do=uname,cpus,memory,cmdline,pci" -c 1 -m 256M
 is "$status" 0 "a guest with one vCPU powers off"
 is "$(guest_says cpus)" 1 "it has one CPU"
 like "$(guest_says memory)" '^(1[89]|2[0-5])[0-9]{4} KiB' "it has 256 MiB"
 like "$(guest_says uname)" 'aarch64' "it is an arm64 Linux"
 like "$(guest_says cmdline)" 'do=uname,cpus,memory,cmdline' "it got its command line"
+is "$(guest_says pci)" "0000:00:00.0 0x1af4:0x1041 0x020000 virtio-pci" "it has the network card that guests have"
 
 run_linux "four vCPUs" 90 "do=cpus,memory" -c 4 -m 3G
 is "$status" 0 "a guest with four vCPUs powers off"
 is "$(guest_says cpus)" 4 "it has four CPUs"
 like "$(guest_says memory)" '^(29|30|31)[0-9]{5} KiB' "it has 3 GiB"
 
-run_linux "RAM elsewhere" 60 "do=memory" -c 1 -m 512M@4G
+run_linux "RAM elsewhere" 60 "do=memory,pci" -c 1 -m 512M@4G --nodefaults
 is "$status" 0 "RAM at 4 GiB"
+is "$(guest_says pci)" "" "with --nodefaults there is no device"
 like "$(guest_says memory)" '^4[0-9]{5} KiB' "all of it is there"
 
 gzip -c "$guest/Image" >"$tmp/Image.gz"

@@ -24,7 +24,7 @@ host_bars() {
 }
 
 for device in $devices; do
-	run_payload "pci $device" 120 pci --vfio-pci "$(bdf "$device")"
+	run_payload "pci $device" 120 pci -n none --vfio-pci "$(bdf "$device")"
 	payload_passes "configuration space and BARs of $device"
 	is "$(sed -n 's/^bar 00:00.0 //p' "$out" | tr '\n' ' ')" "$(host_bars "$(bdf "$device")" | tr '\n' ' ')" \
 		"the guest sees $device's BARs as they are"
@@ -36,12 +36,12 @@ for device in $devices; do
 	all="$all --vfio-pci $(bdf "$device")"
 done
 # shellcheck disable=SC2086 # several arguments
-run_payload "pci all" 300 pci $all
+run_payload "pci all" 300 pci -n none $all
 payload_passes "all four at once"
 is "$(sed -n 's/^functions //p' "$out")" 4 "which the guest sees"
 
 # shellcheck disable=SC2086
-run_payload "msix all" 120 msix $all
+run_payload "msix all" 120 msix -n none $all
 payload_passes "MSI-X tables"
 is "$(sed -n 's/^functions //p' "$out")" 3 "of all that have one"
 check "lkvm is not talkative about it" test "$(grep -c 'Warning' "$out")" -le 6
@@ -55,7 +55,7 @@ payload_passes "in other slots, too"
 
 # A guest that ends in the middle of it leaves a device that works.
 for device in nvme e1000e; do
-	start_lkvm "pci $device killed" run -k "$guest/pci.bin" -c 1 -m 256M --vfio-pci "$(bdf $device)"
+	start_lkvm "pci $device killed" run -k "$guest/pci.bin" -c 1 -m 256M -n none --vfio-pci "$(bdf $device)"
 	wait_for_output 20 '^ok BAR 0 moved'
 	kill -9 "$pid"
 	wait_lkvm 5

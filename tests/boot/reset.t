@@ -57,11 +57,11 @@ hundred_resets() {
 	diag "host: $(($(cat "$tmp/second.kernel") - $(cat "$tmp/first.kernel"))) KiB of kernel memory"
 }
 
-hundred_resets "no device"
+hundred_resets "no device" -n none
 for device in nvme e1000e edu; do
 	bind "$(bdf $device)"
 done
-hundred_resets "NVMe, e1000e and edu" --vfio-pci "$(bdf nvme)" --vfio-pci "$(bdf e1000e)" \
+hundred_resets "NVMe, e1000e and edu" -n none --vfio-pci "$(bdf nvme)" --vfio-pci "$(bdf e1000e)" \
 	--vfio-pci "$(bdf edu)"
 is "$(grep -c vfio /proc/interrupts)" 0 "no interrupt of a device is left in the host"
 

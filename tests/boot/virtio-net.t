@@ -220,6 +220,15 @@ card_works eth1 "macvtap by its descriptor"
 tap_works eth2 vhost-net 10.1.1.15 inhost
 end_guest
 
+# --- nothing asked for: user mode, whose library and sockets are there once the guest uses it ---
+network_guest 'eth0:dhcp' ''
+start_guest default -c 1
+card_works eth0 "the card that nobody asked for"
+is "$(guest_says down-eth0)" "$down" "default: a file gets to the guest through it"
+like "$(guest_says dhcp)" '^192.168.33.15 192.168.33.1 192.168.33.3' "default: DHCP has an address for the guest"
+is "$(find "/proc/$pid/task" -mindepth 1 -maxdepth 1 | wc -l)" 2 "default: lkvm has no thread for it"
+end_guest
+
 # --- what cannot be had ---
 network_refused() {
 	run_lkvm "$1" 20 run -k "$guest/poweroff.bin" -m 128M -n "$2"

@@ -20,6 +20,7 @@
 #define TABLE    0x3000
 #define DOORBELL 0x3ffc0040ULL /* GITS_TRANSLATER under one redistributor */
 #define CONFIG   MAP_ECAM_BASE /* of the guest's 00:00.0 */
+#define SLOT     0x8000ULL     /* from one slot's to the next's */
 #define BAR      MAP_PCI_MEM_BASE
 #define RESETS   100
 
@@ -190,6 +191,50 @@ static void a_device_that_cannot_be_used_is_told_before_memory_is_pinned(void **
 	assert_int_equal(nic->opens, 0);
 }
 
+/* What was asked for keeps its slot, whatever comes without. */
+static void an_unasked_card_comes_behind_passed_through_devices(void **state)
+{
+	static const struct fake_kvm_exit exits[] = {
+		GUEST_LOADS(CONFIG, 4),
+		GUEST_LOADS(CONFIG + SLOT, 4),
+		GUEST_LOADS(CONFIG + 2 * SLOT, 4),
+		GUEST_LOADS(CONFIG + 3 * SLOT, 4),
+		GUEST_POWERS_OFF,
+	};
+	static const uint32_t card = 0x10411af4, rng = 0x10441af4, of_host = 0x10d38086;
+	static const struct {
+		const char *device;
+		bool rng;
+		uint32_t ids[4];
+	} cases[] = {
+		{ NIC, false, { of_host, card, UINT32_MAX, UINT32_MAX } },
+		{ NIC, true, { rng, of_host, card, UINT32_MAX } },
+		{ NIC ",guest=1", false, { UINT32_MAX, of_host, card, UINT32_MAX } },
+		{ NIC ",guest=31", false, { card, UINT32_MAX, UINT32_MAX, UINT32_MAX } },
+		{ NIC ",guest=0", true, { of_host, rng, card, UINT32_MAX } },
+	};
+	struct virtio_network_config network;
+
+	(void)state;
+	assert_int_equal(virtio_network_config_parse(&network, "mode=user"), 0);
+	network.unasked = true;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct machine_config config = config_with_nic();
+		struct vfio_device_config device;
+
+		assert_int_equal(vfio_device_config_parse(&device, cases[i].device), 0);
+		config.vfio = &device;
+		config.virtio.rng = cases[i].rng;
+		config.virtio.networks = &network;
+		config.virtio.network_count = 1;
+		fake_kvm_begin();
+		assert_int_equal(rig_run(&config, exits, 5), RUN_POWEROFF);
+		for (unsigned n = 0; n < 4; n++)
+			assert_int_equal(rig_kvm->vms[0].vcpus[0].reads[n], cases[i].ids[n]);
+	}
+	virtio_network_config_free(&network);
+}
+
 /* The host asks for its device back (VFIO_PCI_REQ_IRQ_INDEX) while the guest runs. */
 static void ask_back(void *arg)
 {
@@ -219,6 +264,7 @@ int main(void)
 		TEST(a_hundred_resets_with_a_device_leak_nothing),
 		TEST(a_device_that_cannot_be_attached_ends_the_run_and_is_given_back),
 		TEST(a_device_that_cannot_be_used_is_told_before_memory_is_pinned),
+		TEST(an_unasked_card_comes_behind_passed_through_devices),
 		TEST(a_host_that_wants_its_device_back_gets_it),
 	};
 

@@ -145,6 +145,65 @@ static void devices_on_the_pci_bus_come_first(void **state)
 	}
 }
 
+/* --- the network that nobody asked for --- */
+
+static struct virtio_network_config unasked_network(void)
+{
+	return (struct virtio_network_config){
+		.mode = VIRTIO_NETWORK_USER, .fd = -1, .pairs = 1, .unasked = true
+	};
+}
+
+static void an_unasked_card_is_the_last_device(void **state)
+{
+	static const struct fake_kvm_exit on_mmio[] = {
+		{ .reason = KVM_EXIT_MMIO,
+		  .address = REG(2, VIRTIO_MMIO_DEVICE_ID),
+		  .len = 4,
+		  .hook = look_at_tree },
+		GUEST_POWERS_OFF,
+	};
+	static const struct fake_kvm_exit on_pci[] = { GUEST_LOADS(CONFIG(2), 4),
+						       GUEST_POWERS_OFF };
+	const struct virtio_network_config network = unasked_network();
+	struct machine_config config = config_on(VIRTIO_MMIO);
+
+	(void)state;
+	config.virtio.networks = &network;
+	config.virtio.network_count = 1;
+	assert_int_equal(rig_run(&config, on_mmio, 2), RUN_POWEROFF);
+	assert_int_equal(read_of(0, 0), VIRTIO_ID_NET);
+	assert_int_equal(seen.nodes, 3);
+	assert_int_equal(seen.line[2], SPI_DEVICE_BASE + 2);
+	assert_int_equal(seen.reg[2], REG(2, 0));
+	config.virtio.transport = VIRTIO_PCI;
+	fake_kvm_begin();
+	assert_int_equal(rig_run(&config, on_pci, 2), RUN_POWEROFF);
+	assert_int_equal(read_of(0, 0), VENDOR_ID_REDHAT | (0x1040 + VIRTIO_ID_NET) << 16);
+}
+
+/* Who did not ask for the card is not told that there is no room for it. */
+static void an_unasked_card_gives_way_on_a_full_bus(void **state)
+{
+	static const struct fake_kvm_exit exits[] = { GUEST_LOADS(CONFIG(31), 4),
+						      GUEST_POWERS_OFF };
+	const struct virtio_network_config network = unasked_network();
+	struct machine_config config = config_on(VIRTIO_PCI);
+	struct virtio_share_config shares[30];
+
+	(void)state;
+	for (unsigned i = 0; i < 30; i++)
+		shares[i] = (struct virtio_share_config){ .dir = "/", .tag = "tag" };
+	config.virtio.networks = &network;
+	config.virtio.network_count = 1;
+	config.virtio.shares = shares;
+	config.virtio.share_count = 30;
+	stderr_keep();
+	assert_int_equal(rig_run(&config, exits, 2), RUN_POWEROFF);
+	assert_string_equal(stderr_text(), "");
+	assert_int_equal(read_of(0, 0), VENDOR_ID_REDHAT | (0x1040 + VIRTIO_ID_BALLOON) << 16);
+}
+
 /* Where reads of configuration space have no effect, KVM answers them. */
 static const struct kvm_userspace_memory_region *shadow_slot(unsigned vm)
 {
@@ -267,6 +326,8 @@ int main(void)
 		TEST(devices_on_the_mmio_bus_are_in_the_device_tree),
 		TEST(kicks_do_not_exit),
 		TEST(devices_on_the_pci_bus_come_first),
+		TEST(an_unasked_card_is_the_last_device),
+		TEST(an_unasked_card_gives_way_on_a_full_bus),
 		TEST(reads_of_configuration_space_do_not_exit),
 		TEST(a_restart_finds_devices_as_they_were),
 		TEST(a_device_that_cannot_be_made_ends_it_all),

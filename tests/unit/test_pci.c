@@ -155,6 +155,24 @@ static void slots_and_functions(void **state)
 	assert_int_equal(functions[5].config[PCI_HEADER_TYPE], 0x80);
 }
 
+/* Who comes last does not get between the others, as long as there is room behind them. */
+static void the_last_slot_is_behind_all_others(void **state)
+{
+	(void)state;
+	assert_int_equal(pci_bus_last_devfn(&bus), 0);
+	add(0, 0x0b);
+	assert_int_equal(pci_bus_last_devfn(&bus), 0x10);
+	add(1, 0xf0);
+	assert_int_equal(pci_bus_last_devfn(&bus), 0xf8);
+	add(2, 0xff);
+	assert_int_equal(pci_bus_last_devfn(&bus), 0);
+	bus.spoken_for = 1;
+	assert_int_equal(pci_bus_last_devfn(&bus), 0x10);
+	for (unsigned i = 3; i < 31; i++)
+		add(i, -1);
+	assert_int_equal(pci_bus_last_devfn(&bus), -ENOSPC);
+}
+
 static void functions_that_have_no_place(void **state)
 {
 	(void)state;
@@ -462,6 +480,7 @@ int main(void)
 		TEST(windows_read_as_ones),
 		TEST(an_ecam_that_is_in_the_way),
 		TEST(slots_and_functions),
+		TEST(the_last_slot_is_behind_all_others),
 		TEST(functions_that_have_no_place),
 		TEST(lines_go_to_those_with_a_pin),
 		TEST(no_functions_no_addresses),

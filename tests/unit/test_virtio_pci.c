@@ -88,7 +88,7 @@ static void device_without_configuration_has_no_structure_for_it(void **state)
 	prig.echo = echo_create(VIRTIO_ID_RNG, &vrig.env);
 	prig.echo->vdev.config_size = 0;
 	vrig.vdev = &prig.echo->vdev;
-	assert_int_equal(virtio_pci_create(&prig.pci, vrig.vdev, &pci_root, false), 0);
+	assert_int_equal(virtio_pci_create(&prig.pci, vrig.vdev, &pci_root, -1, false), 0);
 	prig.function = &prig.pci->function;
 	virtio_pci_rig_find();
 	assert_int_equal(prig.place[DEVICE].length, 0);
@@ -104,7 +104,7 @@ static void configuration_too_large_is_refused(void **state)
 	prig.echo->vdev.config_size = 0x10000;
 	vrig.vdev = &prig.echo->vdev;
 	stderr_keep();
-	assert_int_equal(virtio_pci_create(&pci, vrig.vdev, &pci_root, false), -EINVAL);
+	assert_int_equal(virtio_pci_create(&pci, vrig.vdev, &pci_root, -1, false), -EINVAL);
 	assert_reported("echo: 65536 bytes of configuration");
 	assert_null(pci);
 }

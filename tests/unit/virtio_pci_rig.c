@@ -91,7 +91,7 @@ void virtio_pci_rig_make(uint32_t id, bool legacy)
 
 	prig.echo = echo_create(id, &vrig.env);
 	vrig.vdev = &prig.echo->vdev;
-	err = virtio_pci_create(&prig.pci, vrig.vdev, &pci_root, legacy);
+	err = virtio_pci_create(&prig.pci, vrig.vdev, &pci_root, -1, legacy);
 	assert_int_equal(err, 0);
 	prig.function = &prig.pci->function;
 	prig.function->intx_line = PRIG_LINE;
