@@ -6,7 +6,10 @@
 #include <assert.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "pci.h"
+
+#define BLANK_SIZE 0x10000 /* the largest page of an arm64 host */
 
 static bool all_direct(const struct pci_bus *bus)
 {
@@ -35,19 +38,60 @@ void pci_shadow_update(const struct pci_function *function)
 	bus->shadow_ops->changed(bus->shadow_arg, at, PCI_CONFIG_SIZE);
 }
 
+/* A page that holds ones, and where there is no function is all there is: once in memory, not once a function. */
+static int make_blank(void)
+{
+	int fd = memfd_create("PCI configuration space", MFD_CLOEXEC);
+	void *blank = MAP_FAILED;
+
+	if (fd >= 0 && !ftruncate(fd, BLANK_SIZE))
+		blank = mmap(NULL, BLANK_SIZE, PROT_WRITE, MAP_SHARED, fd, 0);
+	if (blank == MAP_FAILED) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	memset(blank, 0xff, BLANK_SIZE);
+	munmap(blank, BLANK_SIZE);
+	return fd;
+}
+
+static bool map_blank(void *at, int fd)
+{
+	const void *mapped =
+		mmap(at, BLANK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
+
+	return mapped == at;
+}
+
+/* All blank; a function's part becomes memory of its own when it is written. */
+static uint8_t *make_shadow(void)
+{
+	uint8_t *shadow =
+		mmap(NULL, PCI_SHADOW_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = make_blank();
+	bool made = fd >= 0 && shadow != MAP_FAILED;
+
+	for (size_t at = 0; made && at < PCI_SHADOW_SIZE; at += BLANK_SIZE)
+		made = map_blank(shadow + at, fd);
+	if (fd >= 0)
+		close(fd);
+	if (made)
+		return shadow;
+	if (shadow != MAP_FAILED)
+		munmap(shadow, PCI_SHADOW_SIZE);
+	return NULL;
+}
+
 const void *pci_bus_shadow(struct pci_bus *bus, const struct pci_shadow_ops *ops, void *arg)
 {
 	assert(!bus->shadowed);
 	if (!all_direct(bus))
 		return NULL;
-	if (!bus->shadow) {
-		void *shadow = mmap(NULL, PCI_SHADOW_SIZE, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (shadow == MAP_FAILED)
-			return NULL;
-		bus->shadow = memset(shadow, 0xff, PCI_SHADOW_SIZE);
-	}
+	if (!bus->shadow)
+		bus->shadow = make_shadow();
+	if (!bus->shadow)
+		return NULL;
 	bus->shadow_ops = ops;
 	bus->shadow_arg = arg;
 	atomic_store(&bus->shadowed, true);
