@@ -16,7 +16,8 @@ payload_passes "PSCI with 19 vCPUs, more than a cluster"
 
 run_payload mmio 60 mmio
 payload_passes "every emulated frame, and the holes"
-run_payload nisv 30 nisv
+# Where configuration space is emulated: beside virtio devices alone the guest reads memory.
+run_payload nisv 30 nisv -n none
 payload_passes "accesses that KVM cannot decode"
 is "$(grep -c 'Warning: ' "$out")" 1 "of which lkvm speaks once"
 
