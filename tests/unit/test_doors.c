@@ -84,7 +84,7 @@ static void requests_have_a_result_or_an_error(void **state)
 	assert_int_equal(waiting, 5);
 	assert_int_equal(vfio_ioctl_value(ends[0], FIOCLEX, 0), 0);
 	assert_int_equal(fcntl(ends[0], F_GETFD), FD_CLOEXEC);
-	assert_int_equal(vfio_ioctl_call(ends[0], KVM_CREATE_VM, NULL), -ENOTTY);
+	assert_int_equal(vfio_ioctl_call(-1, FIONREAD, &waiting), -EBADF);
 	assert_int_equal(vfio_ioctl_value(-1, FIOCLEX, 0), -EBADF);
 	waiting = -1;
 	assert_int_equal(kvm_call(ends[0], FIONREAD, &waiting, "FIONREAD"), 0);
@@ -95,14 +95,17 @@ static void requests_have_a_result_or_an_error(void **state)
 
 static void a_request_of_kvms_that_fails_names_itself_if_it_shall(void **state)
 {
-	int fd = eventfd(0, EFD_CLOEXEC);
+	int fd = eventfd(0, EFD_CLOEXEC), waiting;
 
 	(void)state;
 	stderr_keep();
-	assert_int_equal(kvm_call_value(fd, KVM_CREATE_VM, 0, "KVM_CREATE_VM"), -ENOTTY);
-	assert_reported("Fatal: KVM_CREATE_VM failed: Inappropriate ioctl for device");
+	assert_int_equal(kvm_call(fd, FIONREAD, &waiting, "FIONREAD"), -ENOTTY);
+	assert_reported("Fatal: FIONREAD failed: Inappropriate ioctl for device");
 	stderr_keep();
-	assert_int_equal(kvm_call_value(fd, KVM_CREATE_VM, 0, NULL), -ENOTTY);
+	assert_int_equal(kvm_call_value(-1, FIOCLEX, 0, "FIOCLEX"), -EBADF);
+	assert_reported("Fatal: FIOCLEX failed: Bad file descriptor");
+	stderr_keep();
+	assert_int_equal(kvm_call(fd, FIONREAD, &waiting, NULL), -ENOTTY);
 	assert_string_equal(stderr_text(), "");
 	close(fd);
 }
