@@ -8,7 +8,7 @@ if [ -z "${BED_HOST:-}" ]; then
 	trap 'rm -f "$disk" "$disk.tap"' EXIT
 	head -c 16777216 /dev/urandom >"$disk"
 	before=$(head -c 1048576 "$disk" | sha256sum)
-	"$(dirname "$0")/../bed/run" -d "nvme=$disk" -d e1000e -e TAP_MORE=2 "$0" >"$disk.tap"
+	"$(dirname "$0")/../bed/run" -c 1 -d "nvme=$disk" -d e1000e -e TAP_MORE=2 "$0" >"$disk.tap"
 	status=$?
 	grep -v -e '^# written ' -e '^1\.\.' "$disk.tap"
 	written=$(sed -n 's/^# written //p' "$disk.tap")

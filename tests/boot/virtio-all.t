@@ -90,7 +90,7 @@ say written "$(sha256sum </tmp/data | cut -d ' ' -f 1)"
 say random "$(dd if=/dev/hwrng bs=512 count=4 | wc -c)"
 ip link set eth0 up
 ip addr add 10.1.0.15/24 dev eth0
-say ping "$(ping -c 3 -i 0.1 -W 5 10.1.0.1 | sed -n 's/.* \([0-9]*\) packets received.*/\1/p')"
+say ping "$(ping -c 3 -i 0.1 -W 20 10.1.0.1 | sed -n 's/.* \([0-9]*\) packets received.*/\1/p')"
 echo "the port works" >"$(port log)"
 do_nvme_read 16
 # A console that goes while a port of it comes says so; one whose transport is a module is no initial one.
@@ -144,7 +144,7 @@ if mkdir /mnt/restarted; then
 fi
 say disk "$(head -c 1048576 /dev/urandom | dd of=/dev/vda bs=64k conv=fsync 2>&1 | grep -c 'records out')"
 say random "$(dd if=/dev/hwrng bs=512 count=4 2>/dev/null | wc -c)"
-say ping "$(ping -c 3 -i 0.1 -W 5 10.1.0.1 | sed -n 's/.* \([0-9]*\) packets received.*/\1/p')"
+say ping "$(ping -c 3 -i 0.1 -W 20 10.1.0.1 | sed -n 's/.* \([0-9]*\) packets received.*/\1/p')"
 rmdir /mnt/restarted && say share works
 umount /mnt
 SCRIPT

@@ -34,7 +34,7 @@ for transport in pci mmio; do
 
 	# The guest listens soon after it has said so of the other way.
 	tries=0
-	until said=$(./poke vsock-echo $cid 5678 $bytes 2>&1) || [ "$tries" -ge 100 ]; do
+	until said=$(./poke vsock-echo $cid 5678 $bytes 2>&1) || [ "$tries" -ge 600 ]; do
 		tries=$((tries + 1))
 		usleep 100000
 	done
