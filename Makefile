@@ -225,12 +225,12 @@ LONG		:= virtio-all virtio-9p doorbell-gicv4 doorbell-uapi doorbell-6.1 reset do
 BOOT_TESTS	?= $(foreach name,$(LONG),$(wildcard tests/boot/$(name).t)) \
 		   $(filter-out $(LONG:%=tests/boot/%.t),$(sort $(wildcard tests/boot/*.t)))
 # Two hosts at a time: one alone leaves half of two cores idle.
-check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done $B/bench/count $(TOOLS)
+check-boot: $B/lkvm $(GUEST_BIN) $B/bed/.done $(addprefix $B/bench/,count aio_read tcp) $(TOOLS)
 	prove --jobs 2 --timer --failures --comments $(BOOT_TESTS)
 
 # VMM=PATH:kvmtool puts another program that takes kvmtool's options beside; BENCH="boot size" takes
 # only these groups of figures anew (tests/bench/run).
-BENCH_PROGRAMS	:= $(addprefix $B/bench/,count null_vmm aio_read map_dma lkvm-static)
+BENCH_PROGRAMS	:= $(addprefix $B/bench/,count null_vmm aio_read map_dma tcp lkvm-static)
 bench: $B/lkvm $(GUEST_BIN) $B/bed/.done $(BENCH_PROGRAMS) | $B/need/bench
 	@CROSS_COMPILE='$(CROSS_COMPILE)' VMM='$(VMM)' tests/bench/run $(BENCH)
 	@tests/bench/table

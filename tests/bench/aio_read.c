@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * aio_read FILE DEPTH COUNT: so many direct reads of 4 KiB, each somewhere else, DEPTH of them under way at a time. Prints
- * "mark begin" and "mark read" around them, for whoever follows (count -m).
+ * "mark begin" and "mark read" around them, for whoever follows (count -m), and at first "mark none" in between: what a
+ * mark costs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 #define BLOCK     4096
 #define DEPTH_MAX 64
+#define SETTLE_US 50000 /* the console's way to rest after a line */
 
 static void fail(const char *what)
 {
@@ -93,6 +95,8 @@ int main(int argc, char **argv)
 		fail("io_setup");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("mark begin\n");
+	usleep(SETTLE_US);
+	printf("mark none\n");
 	read_all(&queue, depth, count);
 	printf("mark read\n");
 	return 0;
