@@ -97,17 +97,37 @@ do_nvme_read 16
 say complaints "$(dmesg -r | awk -F '[<>]' '$2 % 8 <= 3' | grep -v -e 'Error allocating inbufs' -e 'initial console' | head -n 5)"
 mkdir /mnt
 mount -t 9p -o trans=virtio share /mnt && cat /tmp/result /tmp/errors >/mnt/result
+: >/mnt/idle
+read -r _ <"$(port log)"
 umount /mnt
 SCRIPT
+
+# Nothing but the vCPU, which is in KVM_RUN, wakes up for 5 seconds. The guest may have reasons to wake it up for a while:
+# pages that it reports as free, IPv6 that looks for a router.
+wakeups() {
+	grep -L -e ' 0xae80 ' -e running "/proc/$pid/task"/*/syscall | sed 's/syscall$/status/' | xargs cat |
+		awk '/ctxt_switches/ { n += $2 } END { print n }'
+}
+nothing_wakes_up() {
+	wakeups_before=$(wakeups)
+	sleep 5
+	[ -n "$wakeups_before" ] && [ "$(wakeups)" = "$wakeups_before" ]
+}
+mkfifo /tmp/go
+exec 5<>/tmp/go
 
 drivers='virtio_blk virtio_net 9pnet_virtio vmw_vsock_virtio_transport virtio_console virtio_rng virtio_balloon'
 
 for transport in pci mmio pci-legacy mmio-legacy; do
-	rm -f /tmp/share/result /tmp/log
-	run_lkvm "$transport" 60 run -k "$guest/Image" -i "$initrd" -c 1 -m 192M --virtio-transport "$transport" \
+	rm -f /tmp/share/result /tmp/share/idle /tmp/log
+	start_lkvm "$transport" run -k "$guest/Image" -i "$initrd" -c 1 -m 192M --virtio-transport "$transport" \
 		-p "$quick binds=$BINDS mods=virtio_mmio,virtio_blk,virtio_net,virtio-rng,virtio_balloon,9p,9pnet_virtio,vmw_vsock_virtio_transport,nvme" \
 		-d /tmp/disk -n mode=tap,tapif=tap0,host_ip=10.1.0.1 --9p /tmp/share,share --vsock 42 --rng --balloon \
-		--console virtio,port=log,out=/tmp/log --vfio-pci "$nvme"
+		--console virtio,port=log,in=/tmp/go,out=/tmp/log --vfio-pci "$nvme"
+	wait_for 60 test -e /tmp/share/idle
+	[ "$transport" != pci ] || check "$transport: lkvm sleeps while the guest is idle" wait_for 60 nothing_wakes_up
+	echo >&5
+	wait_lkvm 60
 	is "$status" 0 "$transport: a guest with every device runs to its end"
 	out=/tmp/share/result
 	touch "$out"

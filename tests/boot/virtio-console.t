@@ -39,7 +39,7 @@ start_console() {
 	console_params=$2
 	shift 2
 	start_lkvm "$console_name" run -k "$guest/Image" -i "$initrd" -c 1 -m 256M \
-		-p "quiet panic=-1 cryptomgr.notests=1 mods=$mods $console_params" "$@"
+		-p "$quick mods=$mods $console_params" "$@"
 }
 
 # said KEY: the guest has said it, to the line's end.
@@ -140,7 +140,7 @@ for transport in pci mmio-legacy; do
 	out=$tmp/$transport.out
 	printf 'echo "guest: sum $((6 * 7))"\nexit\n' | timeout -s KILL $((60 * patience)) \
 		lkvm run -k "$guest/Image" -i "$initrd" -c 1 -m 256M --console virtio \
-		--virtio-transport "$transport" -p "quiet panic=-1 cryptomgr.notests=1 mods=$mods" >"$out" 2>&1
+		--virtio-transport "$transport" -p "$quick mods=$mods" >"$out" 2>&1
 	is "$?:$(guest_says sum)" "0:42" "over $transport the guest's shell does what was typed before it was there"
 done
 
