@@ -51,7 +51,7 @@ static const struct cli_option run_options[] = {
 	  run_take_share, 0 },
 	{ 0, "vsock", "CID", "Sockets between host and guest, whose context ID this is",
 	  run_take_vsock, 0 },
-	{ 0, "vhost-user", "fs|blk,socket=PATH[,tag=TAG][,queues=N]",
+	{ 0, "vhost-user", "fs|blk,socket=PATH[,tag=TAG][,queues=N][,wait=SECONDS]",
 	  "A file system or disk that another process serves; repeatable", run_take_back_end, 0 },
 	{ 0, "rng", NULL, "Give the guest a source of random numbers", cli_take_true,
 	  FIELD(machine.virtio.rng) },

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The back end reads the guest's kicks and raises its interrupts by eventfds, and lkvm sleeps. It may go at any time: the
- * queues then wait until it listens again, and begin where the used ring tells that it got to. Only the main thread opens
- * and closes the connection; another one that finds it broken shuts it down, of which the main thread learns by the loop.
+ * queues then wait until it listens again, and begin where the used ring tells that it got to. Where that takes too long
+ * lkvm answers for it, with errors, until it is back. Only the main thread opens and closes the connection; another one
+ * that finds it broken shuts it down, of which the main thread learns by the loop.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_fs.h>
@@ -23,11 +25,15 @@
 #define QUEUE_SIZE    128
 #define QUEUES_MAX    (1 + VIRTIO_BACK_END_QUEUES_MAX)
 #define RETRY_SECONDS 1
-#define LATER_SECONDS                                                                              \
-	30 /* it accepts connections and says nothing: not to be waited for every second */
+/* It accepts connections and says nothing, or dies again and again: not to be tried every second. */
+#define LATER_SECONDS 30
+/* A connection that lasts as long is one that works: its end is the beginning of another absence. */
+#define STEADY_MS 10000
 
 /* Of rings: what a back end may have and lkvm offers only then. Packed ones have no index to begin anew from. */
 #define RING_FEATURES (1ULL << VIRTIO_RING_F_EVENT_IDX | 1ULL << VIRTIO_RING_F_INDIRECT_DESC)
+/* Up to what these features tell of: an older back end has no more to say. */
+#define BLK_CONFIG_SIZE (offsetof(struct virtio_blk_config, write_zeroes_may_unmap) + 4)
 #define BLK_FEATURES                                                                               \
 	(1ULL << VIRTIO_BLK_F_SIZE_MAX | 1ULL << VIRTIO_BLK_F_SEG_MAX |                            \
 	 1ULL << VIRTIO_BLK_F_GEOMETRY | 1ULL << VIRTIO_BLK_F_RO | 1ULL << VIRTIO_BLK_F_BLK_SIZE | \
@@ -50,6 +56,11 @@ struct back_end {
 	struct loop_source end,
 		retry; /* the connection's end, as long as there is one; then a timer */
 	struct back_end_vring vrings[QUEUES_MAX];
+	unsigned wait, delay; /* seconds: until requests fail; until the next try */
+	int64_t since,
+		gone_at; /* now_ms() when it connected; when it went, for the first time of several */
+	bool refusing;   /* gone for too long: the kicks are ours, and requests fail */
+	const char *fault; /* what it did, for a message */
 	char name[sizeof("vhost-user blk ") + sizeof(((struct sockaddr_un *)0)->sun_path)];
 	union {
 		uint8_t bytes[64];
@@ -63,9 +74,21 @@ static struct back_end *back_end_of(struct virtio_device *vdev)
 	return (struct back_end *)vdev;
 }
 
-/* Any thread: the loop sees to the rest. */
-static void give_up(struct back_end *back_end)
+static int64_t now_ms(void)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Any thread: the loop sees to the rest. */
+static void give_up(struct back_end *back_end, int err)
+{
+	if (err == -ETIMEDOUT)
+		back_end->fault = "does not answer";
+	else if (err == -EPROTO)
+		back_end->fault = "answers what makes no sense";
 	shutdown(back_end->link.fd, SHUT_RDWR);
 }
 
@@ -87,13 +110,16 @@ static void hand_over(struct back_end *back_end, struct back_end_vring *vring, u
 					 vring->kick, call_fd(back_end, vring->vq));
 
 	if (err)
-		give_up(back_end);
+		give_up(back_end, err);
 }
 
 static void set_up(struct back_end *back_end)
 {
-	if (vhost_user_set_up(&back_end->link, back_end->vdev.accepted, back_end->vdev.env->ram))
-		give_up(back_end);
+	int err = vhost_user_set_up(&back_end->link, back_end->vdev.accepted,
+				    back_end->vdev.env->ram);
+
+	if (err)
+		give_up(back_end, err);
 }
 
 /* --- the driver comes and goes; a back end that is not there finds all of it when it is back --- */
@@ -104,9 +130,10 @@ static int start_queue(struct virtio_device *vdev, struct virtq *vq)
 	struct back_end_vring *vring = &back_end->vrings[vq->index];
 
 	vring->vq = vq;
-	vring->kick = virtio_take_kick_fd(vdev, vq);
+	if (!back_end->refusing)
+		vring->kick = virtio_take_kick_fd(vdev, vq);
 	if (connected(back_end))
-		hand_over(back_end, vring, vq->next_avail);
+		hand_over(back_end, vring, 0);
 	return 0;
 }
 
@@ -114,12 +141,15 @@ static void stop_queue(struct virtio_device *vdev, struct virtq *vq)
 {
 	struct back_end *back_end = back_end_of(vdev);
 	struct back_end_vring *vring = &back_end->vrings[vq->index];
+	int err = 0;
 
 	if (!vring->vq)
 		return;
 	vring->vq = NULL;
-	if (connected(back_end) && vhost_user_stop_queue(&back_end->link, vq))
-		give_up(back_end);
+	if (connected(back_end))
+		err = vhost_user_stop_queue(&back_end->link, vq);
+	if (err)
+		give_up(back_end, err);
 	virtio_return_kick_fd(vdev, vq);
 }
 
@@ -138,26 +168,24 @@ static int activate(struct virtio_device *vdev)
 /* Kicks go to the back end; one that came before it had the queue is counted in the eventfd that it has now. */
 static void handle_queue(struct virtio_device *vdev, struct virtq *vq)
 {
-	virtio_kick(vdev, vq->index);
+	if (back_end_of(vdev)->refusing)
+		back_end_refuse_requests(vdev, vq);
+	else
+		virtio_kick(vdev, vq->index);
 }
 
 static void call_changed(struct virtio_device *vdev, struct virtq *vq)
 {
 	struct back_end *back_end = back_end_of(vdev);
+	int err = 0;
 
-	if (back_end->vrings[vq->index].vq && connected(back_end) &&
-	    vhost_user_set_call(&back_end->link, vq, call_fd(back_end, vq)))
-		give_up(back_end);
+	if (back_end->vrings[vq->index].vq && connected(back_end))
+		err = vhost_user_set_call(&back_end->link, vq, call_fd(back_end, vq));
+	if (err)
+		give_up(back_end, err);
 }
 
 /* --- the back end comes and goes --- */
-
-static void retry_after(struct back_end *back_end, unsigned seconds)
-{
-	const struct itimerspec spec = { .it_value.tv_sec = seconds };
-
-	timerfd_settime(back_end->retry.fd, 0, &spec, NULL);
-}
 
 static void drop_link(struct back_end *back_end)
 {
@@ -167,12 +195,56 @@ static void drop_link(struct back_end *back_end)
 	vhost_user_close(&back_end->link);
 }
 
+/* The guest's processes shall not wait for ever: what is there fails now, and the rest when it comes. */
+static void refuse_all(struct back_end *back_end)
+{
+	struct virtio_device *vdev = &back_end->vdev;
+
+	back_end->refusing = true;
+	report_warning("%s: what the guest asks of its back end fails until it is back",
+		       back_end->name);
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
+		struct virtq *vq = back_end->vrings[i].vq;
+
+		if (!vq)
+			continue;
+		virtq_take_over(vq);
+		virtio_return_kick_fd(vdev, vq);
+		back_end_refuse_requests(vdev, vq);
+		virtio_interrupt_queue(vdev, vq); /* for what it has used and not told of */
+	}
+}
+
+/* Tries again after the delay, or when requests are to fail. */
+static void await_return(struct back_end *back_end)
+{
+	int64_t left = back_end->gone_at + back_end->wait * 1000LL - now_ms();
+	int64_t next = back_end->delay * 1000LL;
+
+	if (left <= 0 && !back_end->refusing)
+		refuse_all(back_end);
+	if (left > 0 && left < next)
+		next = left;
+	timerfd_settime(back_end->retry.fd, 0,
+			&(struct itimerspec){ .it_value = { next / 1000, next % 1000 * 1000000 } },
+			NULL);
+}
+
 static void lost(struct back_end *back_end)
 {
+	int64_t now = now_ms();
+
 	drop_link(back_end);
-	report_warning("%s: its back end is gone; the guest waits until it is back",
-		       back_end->name);
-	retry_after(back_end, RETRY_SECONDS);
+	report_warning("%s: its back end %s; the guest waits until it is back", back_end->name,
+		       back_end->fault);
+	back_end->fault = "is gone";
+	if (now - back_end->since >= STEADY_MS) {
+		back_end->gone_at = now;
+		back_end->delay = RETRY_SECONDS;
+	} else if (back_end->delay < LATER_SECONDS) {
+		back_end->delay *= 2;
+	}
+	await_return(back_end);
 }
 
 /* The answers to our questions are read where they were asked: what is left for here is the end, or makes no sense. */
@@ -180,35 +252,34 @@ static void end_ready(struct loop_source *source, uint32_t events)
 {
 	struct back_end *back_end =
 		(struct back_end *)((char *)source - offsetof(struct back_end, end));
+	ssize_t got;
 	char byte;
 
 	(void)events;
 	virtio_lock(&back_end->vdev);
-	if (connected(back_end) &&
-	    (recv(source->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN))
+	got = recv(source->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (got > 0)
+		back_end->fault = "says what it was not asked";
+	if (got >= 0 || errno != EAGAIN)
 		lost(back_end);
 	virtio_unlock(&back_end->vdev);
 }
 
-/* How many of the available entries are used: the back end that went may have begun others, which are done again. */
-static uint16_t used_index(const struct virtq *vq)
-{
-	const struct vring_used *used = vq->device;
-
-	return __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
-}
-
+/* The back end that went may have begun requests that it has not used, which are done again. */
 static void resume(struct back_end *back_end)
 {
+	struct virtio_device *vdev = &back_end->vdev;
+
 	set_up(back_end);
-	for (unsigned i = 0; i < back_end->vdev.queue_count; i++) {
+	for (unsigned i = 0; i < vdev->queue_count; i++) {
 		struct back_end_vring *vring = &back_end->vrings[i];
 
 		if (!vring->vq)
 			continue;
-		hand_over(back_end, vring, used_index(vring->vq));
-		virtio_kick(&back_end->vdev, i);
-		virtio_interrupt_queue(&back_end->vdev, vring->vq);
+		vring->kick = virtio_take_kick_fd(vdev, vring->vq);
+		hand_over(back_end, vring, virtq_take_over(vring->vq));
+		virtio_kick(vdev, i);
+		virtio_interrupt_queue(vdev, vring->vq);
 	}
 }
 
@@ -228,23 +299,68 @@ static int open_link(struct back_end *back_end)
 	return err;
 }
 
-static void reconnect(struct back_end *back_end)
+/* One that cannot tell has what its kind needs. */
+static int has_queues(struct back_end *back_end, bool *enough)
+{
+	unsigned wanted = back_end->vdev.queue_count;
+	uint64_t has;
+	int err = vhost_user_queues(&back_end->link, &has);
+
+	if (!(back_end->link.protocol & VHOST_USER_PROTOCOL_MQ))
+		has = back_end->vdev.class->id == VIRTIO_ID_FS ? 2 : 1;
+	*enough = !err && wanted <= has;
+	return err;
+}
+
+static int read_disk(struct back_end *back_end, bool *changed)
+{
+	struct virtio_blk_config blk;
+	int err = vhost_user_config(&back_end->link, &blk, BLK_CONFIG_SIZE);
+
+	if (err)
+		return err;
+	blk.num_queues = (uint16_t)back_end->vdev.queue_count;
+	*changed = memcmp(&back_end->config.blk, &blk, BLK_CONFIG_SIZE);
+	memcpy(&back_end->config.blk, &blk, BLK_CONFIG_SIZE);
+	return 0;
+}
+
+/* The guest goes on with the features and queues it has; a disk may have grown. */
+static int check_successor(struct back_end *back_end)
 {
 	struct virtio_device *vdev = &back_end->vdev;
-	int err = open_link(back_end);
 	uint64_t needed = vdev->offered | (RING_FEATURES & ~vdev->withheld);
+	bool enough = false, changed = false;
+	int err = has_queues(back_end, &enough);
 
-	if (!err && needed & ~back_end->link.features) {
-		drop_link(back_end);
+	if (!err && (!enough || needed & ~back_end->link.features))
 		err = -EPROTO;
+	if (!err && vdev->class->id == VIRTIO_ID_BLOCK)
+		err = read_disk(back_end, &changed);
+	if (changed)
+		virtio_config_changed(vdev);
+	return err;
+}
+
+static void reconnect(struct back_end *back_end)
+{
+	int err = open_link(back_end);
+
+	if (!err) {
+		err = check_successor(back_end);
+		if (err)
+			drop_link(back_end);
 	}
 	if (err) {
-		retry_after(back_end,
-			    err == -ETIMEDOUT || err == -EPROTO ? LATER_SECONDS : RETRY_SECONDS);
+		back_end->delay =
+			err == -ETIMEDOUT || err == -EPROTO ? LATER_SECONDS : RETRY_SECONDS;
+		await_return(back_end);
 		return;
 	}
 	report_warning("%s: its back end is back", back_end->name);
-	if (vdev->active)
+	back_end->since = now_ms();
+	back_end->refusing = false;
+	if (back_end->vdev.active)
 		resume(back_end);
 }
 
@@ -346,40 +462,30 @@ static int watch_all(struct back_end *back_end)
 	return err;
 }
 
-static int learn_disk(struct back_end *back_end, unsigned queues)
-{
-	struct virtio_device *vdev = &back_end->vdev;
-	int err = vhost_user_config(&back_end->link, back_end->config.bytes,
-				    sizeof(struct virtio_blk_config));
-
-	if (err)
-		return report(err, "%s: its back end does not tell what the disk is like",
-			      back_end->name);
-	back_end->config.blk.num_queues = (uint16_t)queues;
-	vdev->offered = back_end->link.features & BLK_FEATURES;
-	vdev->config_size = sizeof(struct virtio_blk_config);
-	return 0;
-}
-
 static int learn(struct back_end *back_end, const struct virtio_back_end_config *config)
 {
 	struct virtio_device *vdev = &back_end->vdev;
-	unsigned queues = vdev->queue_count;
-	uint64_t has;
-	int err = vhost_user_queues(&back_end->link, &has);
+	bool enough, changed;
+	int err = has_queues(back_end, &enough);
 
 	if (err)
 		return report(err, "%s: cannot ask its back end", back_end->name);
-	/* One that cannot tell has what its kind needs. */
-	if (back_end->link.protocol & VHOST_USER_PROTOCOL_MQ ? queues > has : config->queues > 1)
+	if (!enough)
 		return refuse(-EINVAL, "%s: its back end has no %u queues; give fewer with queues=",
 			      back_end->name, config->queues);
 	vdev->withheld = (RING_FEATURES & ~back_end->link.features) | 1ULL << VIRTIO_F_RING_PACKED;
-	if (!config->fs)
-		return learn_disk(back_end, queues);
-	memcpy(back_end->config.fs.tag, config->tag, VIRTIO_BACK_END_TAG_MAX);
-	back_end->config.fs.num_request_queues = config->queues;
-	vdev->config_size = sizeof(struct virtio_fs_config);
+	if (config->fs) {
+		memcpy(back_end->config.fs.tag, config->tag, VIRTIO_BACK_END_TAG_MAX);
+		back_end->config.fs.num_request_queues = config->queues;
+		vdev->config_size = sizeof(struct virtio_fs_config);
+		return 0;
+	}
+	err = read_disk(back_end, &changed);
+	if (err)
+		return report(err, "%s: its back end does not tell what the disk is like",
+			      back_end->name);
+	vdev->offered = back_end->link.features & BLK_FEATURES;
+	vdev->config_size = BLK_CONFIG_SIZE;
 	return 0;
 }
 
@@ -419,6 +525,9 @@ int back_end_create(struct virtio_device **vdev, const struct virtio_back_end_co
 		.config = back_end->config.bytes,
 	};
 	back_end->address = config->address;
+	back_end->wait = config->wait;
+	back_end->fault = "is gone";
+	back_end->since = -STEADY_MS; /* whenever it goes, that is the first time */
 	back_end->link.fd = back_end->retry.fd = -1;
 	back_end->end.ready = end_ready;
 	for (unsigned i = 0; i < QUEUES_MAX; i++) {

@@ -10,4 +10,7 @@
 int back_end_create(struct virtio_device **vdev, const struct virtio_back_end_config *config,
 		    const struct virtio_env *env);
 
+/* Answers what waits in a queue of such a device as its kind answers for an error, and interrupts. Lock held. */
+void back_end_refuse_requests(struct virtio_device *vdev, struct virtq *vq);
+
 #endif

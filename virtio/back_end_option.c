@@ -6,7 +6,7 @@
 #include <lkvm/report.h>
 #include <lkvm/virtio_vhost_user.h>
 
-#define KEYS "fs|blk,socket=PATH[,tag=TAG][,queues=N]"
+#define KEYS "fs|blk,socket=PATH[,tag=TAG][,queues=N][,wait=SECONDS]"
 
 static int take_path(struct virtio_back_end_config *config, const char *path, size_t size)
 {
@@ -31,17 +31,27 @@ static int take_tag(struct virtio_back_end_config *config, const char *tag, size
 	return 0;
 }
 
-static int take_queues(struct virtio_back_end_config *config, const char *text, size_t size)
+static int take_number(unsigned *number, const char *key, unsigned least, unsigned most,
+		       const char *text, size_t size)
 {
 	char *end;
-	unsigned long count = strtoul(text, &end, 10);
+	unsigned long value = strtoul(text, &end, 10);
 
-	if (end != text + size || *text < '0' || *text > '9' || !count ||
-	    count > VIRTIO_BACK_END_QUEUES_MAX)
-		return refuse(-EINVAL, "--vhost-user: queues= takes 1 to %d, not %.*s",
-			      VIRTIO_BACK_END_QUEUES_MAX, (int)(size < 40 ? size : 40), text);
-	config->queues = (unsigned)count;
+	if (end != text + size || *text < '0' || *text > '9' || value < least || value > most)
+		return refuse(-EINVAL, "--vhost-user: %s takes %u to %u, not %.*s", key, least,
+			      most, (int)(size < 40 ? size : 40), text);
+	*number = (unsigned)value;
 	return 0;
+}
+
+static int take_queues(struct virtio_back_end_config *config, const char *text, size_t size)
+{
+	return take_number(&config->queues, "queues=", 1, VIRTIO_BACK_END_QUEUES_MAX, text, size);
+}
+
+static int take_wait(struct virtio_back_end_config *config, const char *text, size_t size)
+{
+	return take_number(&config->wait, "wait=", 0, VIRTIO_BACK_END_WAIT_MAX, text, size);
 }
 
 static int take_key(struct virtio_back_end_config *config, const char *text, size_t size)
@@ -49,7 +59,10 @@ static int take_key(struct virtio_back_end_config *config, const char *text, siz
 	static const struct {
 		const char *key;
 		int (*take)(struct virtio_back_end_config *config, const char *text, size_t size);
-	} keys[] = { { "socket=", take_path }, { "tag=", take_tag }, { "queues=", take_queues } };
+	} keys[] = { { "socket=", take_path },
+		     { "tag=", take_tag },
+		     { "queues=", take_queues },
+		     { "wait=", take_wait } };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		size_t key = strlen(keys[i].key);
@@ -66,7 +79,9 @@ int virtio_back_end_config_parse(struct virtio_back_end_config *config, const ch
 	size_t size = strcspn(text, ",");
 	int err = 0;
 
-	*config = (struct virtio_back_end_config){ .address.sun_family = AF_UNIX, .queues = 1 };
+	*config = (struct virtio_back_end_config){ .address.sun_family = AF_UNIX,
+						   .queues = 1,
+						   .wait = VIRTIO_BACK_END_WAIT };
 	config->fs = size == 2 && !memcmp(text, "fs", 2);
 	if (!config->fs && (size != 3 || memcmp(text, "blk", 3)))
 		return refuse(-EINVAL, "--vhost-user: %.40s is not " KEYS, text);

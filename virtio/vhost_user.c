@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/virtio_config.h>
 #include "vhost_user.h"
 
-#define PATIENCE_SECONDS 2
+/* For a message to go and for its answer to be there in full. A queue's requests may take longer to end. */
+#define PATIENCE_SECONDS      2
+#define STOP_PATIENCE_SECONDS 10
 
 #define F_PROTOCOL_FEATURES (1ULL << 30)
 
@@ -87,15 +91,29 @@ static int send_message(struct vhost_user *link, enum request request, uint32_t 
 	return (size_t)sent == sizeof(header) + size ? 0 : -EPROTO;
 }
 
-static int receive_bytes(struct vhost_user *link, void *to, size_t size)
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* However few bytes come at a time, deadline (of now_ms()) is for all of them. Descriptors that come along are dropped. */
+static int receive_bytes(struct vhost_user *link, void *to, size_t size, int64_t deadline)
 {
 	for (size_t done = 0; done < size;) {
-		ssize_t got = recv(link->fd, (char *)to + done, size - done, 0);
+		struct pollfd poll_fd = { link->fd, POLLIN, 0 };
+		int64_t left = deadline - now_ms();
+		ssize_t got;
 
-		if (got < 0 && errno == EINTR)
+		if (!poll(&poll_fd, 1, left > 0 ? (int)left : 0))
+			return -ETIMEDOUT;
+		got = recv(link->fd, (char *)to + done, size - done, MSG_DONTWAIT);
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (got < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+			return -errno;
 		if (!got)
 			return -ECONNRESET;
 		done += (size_t)got;
@@ -104,24 +122,26 @@ static int receive_bytes(struct vhost_user *link, void *to, size_t size)
 }
 
 /* The reply must be the request's, and of the size that is expected. */
-static int receive_reply(struct vhost_user *link, enum request request, void *payload, size_t size)
+static int receive_reply(struct vhost_user *link, enum request request, void *payload, size_t size,
+			 unsigned seconds)
 {
+	int64_t deadline = now_ms() + seconds * 1000;
 	struct header header;
-	int err = receive_bytes(link, &header, sizeof(header));
+	int err = receive_bytes(link, &header, sizeof(header), deadline);
 
 	if (err)
 		return err;
 	if (header.request != request || header.size != size || !(header.flags & FLAG_REPLY) ||
 	    (header.flags & FLAG_VERSION_MASK) != FLAG_VERSION)
 		return -EPROTO;
-	return receive_bytes(link, payload, size);
+	return receive_bytes(link, payload, size, deadline);
 }
 
 static int get_u64(struct vhost_user *link, enum request request, uint64_t *value)
 {
 	int err = send_message(link, request, 0, NULL, 0, -1);
 
-	return err ? err : receive_reply(link, request, value, sizeof(*value));
+	return err ? err : receive_reply(link, request, value, sizeof(*value), PATIENCE_SECONDS);
 }
 
 static int set_u64(struct vhost_user *link, enum request request, uint64_t value)
@@ -139,7 +159,7 @@ static int set_and_wait(struct vhost_user *link, enum request request, const voi
 		send_message(link, request, acknowledges ? FLAG_NEED_REPLY : 0, payload, size, fd);
 
 	if (!err && acknowledges)
-		err = receive_reply(link, request, &failed, sizeof(failed));
+		err = receive_reply(link, request, &failed, sizeof(failed), PATIENCE_SECONDS);
 	return !err && failed ? -EPROTO : err;
 }
 
@@ -166,8 +186,7 @@ static int connect_to(struct vhost_user *link, const struct sockaddr_un *address
 	link->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (link->fd < 0)
 		return -errno;
-	if (setsockopt(link->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
-	    setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+	if (setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
 	    connect(link->fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	return 0;
@@ -210,7 +229,7 @@ int vhost_user_config(struct vhost_user *link, void *config, size_t size)
 		return -EOPNOTSUPP;
 	err = send_message(link, GET_CONFIG, 0, &space, bytes, -1);
 	if (!err)
-		err = receive_reply(link, GET_CONFIG, &space, bytes);
+		err = receive_reply(link, GET_CONFIG, &space, bytes, PATIENCE_SECONDS);
 	if (!err)
 		memcpy(config, space.bytes, size);
 	return err;
@@ -279,7 +298,8 @@ int vhost_user_stop_queue(struct vhost_user *link, const struct virtq *vq)
 	int err = send_message(link, GET_VRING_BASE, 0, &state, sizeof(state), -1);
 
 	if (!err)
-		err = receive_reply(link, GET_VRING_BASE, &state, sizeof(state));
+		err = receive_reply(link, GET_VRING_BASE, &state, sizeof(state),
+				    STOP_PATIENCE_SECONDS);
 	return !err && state.index != vq->index ? -EPROTO : err;
 }
 

@@ -160,6 +160,14 @@ bool virtq_has_chain(struct virtq *vq)
 	return vq->packed ? virtq_packed_has_chain(vq) : virtq_split_has_chain(vq);
 }
 
+uint16_t virtq_take_over(struct virtq *vq)
+{
+	assert(!vq->packed);
+	if (serves(vq))
+		virtq_split_take_over(vq);
+	return vq->next_avail;
+}
+
 void virtq_unpop(struct virtq *vq, const struct virtq_chain *chain)
 {
 	if (vq->packed)

@@ -73,6 +73,11 @@ int virtq_start(struct virtq *vq, const struct guest_mem *ram);
 int virtq_pop(struct virtq *vq, struct virtq_chain *chain);
 /* Whether virtq_pop() would find something; does not ask for kicks. */
 bool virtq_has_chain(struct virtq *vq);
+/*
+ * Split: another process has served the queue and does no more. Goes on where the used ring tells that it got to, as if
+ * chains were used in the order they were offered in, and wants kicks. Returns the index of the next available entry.
+ */
+uint16_t virtq_take_over(struct virtq *vq);
 /* Puts the last popped chain back: it is the next once more. Only directly after its virtq_pop(). */
 void virtq_unpop(struct virtq *vq, const struct virtq_chain *chain);
 

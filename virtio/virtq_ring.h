@@ -36,6 +36,7 @@ int virtq_indirect_table(struct virtq *vq, uint64_t addr, uint32_t len, uint16_t
 /* Of a queue that is ready and not broken; as the functions in virtq.h of the same name. */
 int virtq_split_pop(struct virtq *vq, struct virtq_chain *chain);
 bool virtq_split_has_chain(struct virtq *vq);
+void virtq_split_take_over(struct virtq *vq);
 void virtq_split_fill(struct virtq *vq, uint16_t id, uint32_t written, unsigned ahead);
 void virtq_split_publish(struct virtq *vq, unsigned count);
 bool virtq_split_interrupts(struct virtq *vq, uint32_t used);

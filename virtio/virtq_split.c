@@ -146,3 +146,10 @@ void virtq_split_want_kicks(struct virtq *vq)
 	else
 		__atomic_store_n(&used_ring(vq)->flags, 0, __ATOMIC_SEQ_CST);
 }
+
+void virtq_split_take_over(struct virtq *vq)
+{
+	vq->next_used = __atomic_load_n(&used_ring(vq)->idx, __ATOMIC_ACQUIRE);
+	vq->next_avail = vq->avail_idx = vq->next_used;
+	virtq_split_want_kicks(vq);
+}

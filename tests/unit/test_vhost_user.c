@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <linux/fuse.h>
 #include <linux/virtio_blk.h>
 #include <cmocka.h>
 #include "files.h"
@@ -40,10 +41,13 @@ static int setup(void **state)
 	guest_mem_destroy(&vrig.ram);
 	peer = (struct peer){ .features = SOUND,
 			      .protocol = MQ | REPLY_ACK | CONFIG,
-			      .queue_count = 4 };
-	config = (struct virtio_back_end_config){
-		.fs = true, .queues = 1, .tag = "shared", .address = { .sun_family = AF_UNIX }
-	};
+			      .queue_count = 4,
+			      .config = 12 };
+	config = (struct virtio_back_end_config){ .fs = true,
+						  .queues = 1,
+						  .wait = 100,
+						  .tag = "shared",
+						  .address = { .sun_family = AF_UNIX } };
 	strcpy(config.address.sun_path, file_path("socket"));
 	return guest_mem_create(&vrig.ram, &ram);
 }
@@ -71,6 +75,7 @@ static uint64_t offer(unsigned queue)
 						{ virtio_rig_alloc(64), 64 } };
 
 	memset(virtio_rig_at(buffers[0].addr, 64), 0x5a, 64);
+	virtq_driver_want_interrupts(&vrig.queues[queue], true);
 	assert_true(virtq_driver_add(&vrig.queues[queue], buffers, 1, 1) >= 0);
 	virtio_kick(vrig.vdev, queue);
 	return buffers[1].addr;
@@ -219,6 +224,98 @@ static void a_driver_may_come_and_go_without_a_back_end(void **state)
 	peer_stop(&peer);
 }
 
+/* The main thread does one thing. */
+static bool wait_for_event(void)
+{
+	struct pollfd poll_fd = { vrig.loop.epoll_fd, POLLIN, 0 };
+
+	return poll(&poll_fd, 1, 10000) == 1 && virtio_rig_pump();
+}
+
+/* The reply's last byte, or its first 16, when the request has come back. */
+static void assert_refused(unsigned queue, uint64_t reply)
+{
+	const struct fuse_out_header answer = { 16, -ENOTCONN, 0x5a5a5a5a5a5a5a5a };
+
+	assert_int_equal(virtio_rig_wait_used(queue, NULL), config.fs ? 16 : 0);
+	if (config.fs)
+		assert_memory_equal(virtio_rig_at(reply, 64), &answer, 16);
+	else
+		assert_int_equal(((uint8_t *)virtio_rig_at(reply, 64))[63], VIRTIO_BLK_S_IOERR);
+}
+
+/* What it died over, what came since and what comes: nobody in the guest waits; all is well when it is back. */
+static void who_is_gone_for_too_long_is_answered_for(void **state)
+{
+	uint64_t replies[3];
+
+	(void)state;
+	for (int fs = 0; fs < 2; fs++) {
+		config.fs = fs;
+		config.wait = 1;
+		config.queues = 2;
+		peer.deaf = false;
+		start();
+		virtio_rig_start(RINGS, 64);
+		assert_served(1);
+		peer.deaf = true;
+		replies[0] = offer(1);
+		stderr_keep();
+		peer_stop(&peer);
+		virtio_rig_pump();
+		assert_reported("its back end is gone; the guest waits until it is back");
+		replies[1] = offer(1);
+		stderr_keep();
+		assert_refused(1, replies[0]);
+		assert_refused(1, replies[1]);
+		assert_reported("what the guest asks of its back end fails until it is back");
+		replies[2] = offer(0);
+		assert_refused(0, replies[2]);
+		virtio_rig_start(RINGS, 64);
+		assert_refused(1, offer(1));
+
+		peer.deaf = false;
+		stderr_keep();
+		peer_start(&peer, config.address.sun_path);
+		for (offer(1); virtio_rig_wait_used(1, NULL) != 64; offer(1))
+			assert_true(wait_for_event());
+		assert_reported("its back end is back");
+		for (int i = 0; i < 100; i++)
+			assert_served(i % 2);
+		virtio_rig_destroy_device();
+		peer_stop(&peer);
+	}
+}
+
+/* A disk that has grown meanwhile: the guest is told. One that has fewer queues now is not what the guest knows. */
+static void a_successor_is_looked_at(void **state)
+{
+	(void)state;
+	config.fs = false;
+	config.queues = 2;
+	start();
+	virtio_rig_start(0, 64);
+	stderr_keep();
+	peer_stop(&peer);
+	virtio_rig_pump();
+	peer.config = 99;
+	peer_start(&peer, config.address.sun_path);
+	assert_served(1);
+	assert_int_equal(vrig.config_interrupts, 1);
+	assert_int_equal(virtio_rig_config(0, 1), 99);
+	peer_stop(&peer);
+	virtio_rig_pump();
+	(void)stderr_text();
+
+	peer.queue_count = 1;
+	peer_start(&peer, config.address.sun_path);
+	stderr_keep();
+	assert_true(wait_for_event());
+	assert_string_equal(stderr_text(), "");
+	virtio_rig_destroy_device();
+	peer_stop(&peer);
+}
+
 static void who_makes_no_sense_is_refused(void **state)
 {
 	static const struct {
@@ -233,6 +330,7 @@ static void who_makes_no_sense_is_refused(void **state)
 		{ PEER_SOUND, 1ULL << VIRTIO_F_VERSION_1,
 		  "what listens there is no vhost-user back end" },
 		{ PEER_SILENT, 0, "cannot connect to its back end: Connection timed out" },
+		{ PEER_DRIPS, 0, "cannot connect to its back end: Connection timed out" },
 	};
 
 	(void)state;
@@ -280,25 +378,24 @@ static void too_many_queues_are_refused(void **state)
 	peer_stop(&peer);
 }
 
-/* The main thread does one thing. */
-static bool wait_for_event(void)
-{
-	struct pollfd poll_fd = { vrig.loop.epoll_fd, POLLIN, 0 };
-
-	return poll(&poll_fd, 1, 10000) == 1 && virtio_rig_pump();
-}
-
 /* Unasked messages and memory that it does not take end the connection; the guest waits for a better one. */
 static void a_connection_that_fails_later_ends(void **state)
 {
-	static const enum peer_manner manners[] = { PEER_NAGS, PEER_REFUSES_MEMORY };
+	static const struct {
+		enum peer_manner manner;
+		const char *message;
+	} rows[] = {
+		{ PEER_NAGS, "its back end says what it was not asked; the guest waits" },
+		{ PEER_REFUSES_MEMORY,
+		  "its back end answers what makes no sense; the guest waits" },
+	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(manners); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		peer.manner = PEER_SOUND;
 		start();
 		peer_stop(&peer);
-		peer.manner = manners[i];
+		peer.manner = rows[i].manner;
 		stderr_keep();
 		virtio_rig_pump();
 		assert_reported("its back end is gone");
@@ -307,7 +404,7 @@ static void a_connection_that_fails_later_ends(void **state)
 		stderr_keep();
 		assert_true(wait_for_event()); /* the timer: it connects */
 		assert_true(wait_for_event()); /* the end */
-		assert_non_null(strstr(stderr_text(), "gone"));
+		assert_non_null(strstr(stderr_text(), rows[i].message));
 		peer_stop(&peer);
 		virtio_rig_destroy_device();
 	}
@@ -326,9 +423,11 @@ static void the_option_names_kind_socket_tag_and_queues(void **state)
 	assert_int_equal(parsed.address.sun_family, AF_UNIX);
 	assert_string_equal(parsed.tag, "host");
 	assert_int_equal(parsed.queues, 4);
-	assert_int_equal(virtio_back_end_config_parse(&parsed, "blk,queues=16,socket=d"), 0);
+	assert_int_equal(parsed.wait, 10);
+	assert_int_equal(virtio_back_end_config_parse(&parsed, "blk,queues=16,wait=0,socket=d"), 0);
 	assert_false(parsed.fs);
 	assert_int_equal(parsed.queues, 16);
+	assert_int_equal(parsed.wait, 0);
 	assert_int_equal(virtio_back_end_config_parse(&parsed, "blk,socket=d"), 0);
 	assert_int_equal(parsed.queues, 1);
 }
@@ -351,6 +450,8 @@ static void a_wrong_option_is_named(void **state)
 		{ "blk,socket=x,queues=17", "queues= takes 1 to 16, not 17" },
 		{ "blk,socket=x,queues=-1", "queues= takes 1 to 16, not -1" },
 		{ "blk,socket=x,queues=", "queues= takes 1 to 16, not " },
+		{ "blk,socket=x,wait=86401", "wait= takes 0 to 86400, not 86401" },
+		{ "blk,socket=x,wait=soon", "wait= takes 0 to 86400, not soon" },
 		{ "blk,socket=x,ro", "--vhost-user: ro is none of" },
 	};
 	char text[256] = "blk,socket=";
@@ -382,6 +483,8 @@ int main(void)
 		TEST(a_back_end_that_dies_is_waited_for),
 		TEST(requests_that_died_with_it_are_done_again),
 		TEST(a_driver_may_come_and_go_without_a_back_end),
+		TEST(who_is_gone_for_too_long_is_answered_for),
+		TEST(a_successor_is_looked_at),
 		TEST(who_makes_no_sense_is_refused),
 		TEST(who_is_not_there_is_named),
 		TEST(too_many_queues_are_refused),

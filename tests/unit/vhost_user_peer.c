@@ -68,6 +68,15 @@ static bool receive(struct peer *peer, struct message *message)
 					 (ssize_t)message->size;
 }
 
+static void drip(struct peer *peer, const struct message *message, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (send(peer->peer, (const char *)message + i, 1, MSG_NOSIGNAL) < 0)
+			return;
+		usleep(400000);
+	}
+}
+
 static void reply(struct peer *peer, struct message *message, uint32_t size)
 {
 	if (peer->manner == PEER_SILENT)
@@ -76,7 +85,10 @@ static void reply(struct peer *peer, struct message *message, uint32_t size)
 		message->request++;
 	message->flags = 1 | 4;
 	message->size = size + (peer->manner == PEER_WRONG_SIZE);
-	(void)!send(peer->peer, message, HEADER + size, MSG_NOSIGNAL);
+	if (peer->manner == PEER_DRIPS)
+		drip(peer, message, HEADER + size);
+	else
+		(void)!send(peer->peer, message, HEADER + size, MSG_NOSIGNAL);
 }
 
 static void map_memory(struct peer *peer, struct message *message)
@@ -199,7 +211,7 @@ static void answer(struct peer *peer, struct message *message)
 		return;
 	case 24:
 		for (unsigned i = 12; i < message->size; i++)
-			message->payload.bytes[i] = (uint8_t)i;
+			message->payload.bytes[i] = (uint8_t)(peer->config + i - 12);
 		reply(peer, message, message->size);
 		return;
 	default:

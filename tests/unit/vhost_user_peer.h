@@ -17,6 +17,7 @@
 enum peer_manner {
 	PEER_SOUND,
 	PEER_SILENT,
+	PEER_DRIPS, /* a byte at a time, each soon enough */
 	PEER_WRONG_REQUEST,
 	PEER_WRONG_SIZE,
 	PEER_NAGS,
@@ -36,7 +37,8 @@ struct peer {
 	uint64_t features, protocol;
 	uint64_t queue_count;
 	enum peer_manner manner;
-	bool deaf; /* does not serve kicks */
+	atomic_bool deaf; /* does not serve kicks */
+	uint8_t config; /* first byte of a disk's configuration space; each other one is one more */
 
 	/* The thread's, for the test to read when it is stopped. */
 	uint64_t accepted;
