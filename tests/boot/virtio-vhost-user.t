@@ -9,7 +9,13 @@ if [ -z "${BED_HOST:-}" ]; then
 fi
 . ./host-lib.sh
 
-tar -xf back-ends.tar -C / && rm back-ends.tar
+mkdir "$tmp/back-ends"
+tar -xf back-ends.tar -C "$tmp/back-ends"
+back_end() {
+	program=$1
+	shift
+	LD_LIBRARY_PATH=$tmp/back-ends/lib/aarch64-linux-gnu exec "$tmp/back-ends/bin/$program" "$@"
+}
 append="console=ttyS0 quiet panic=-1 cryptomgr.notests=1 mods=virtio_pci,virtio_mmio,virtio_blk,virtiofs"
 mkdir "$tmp/share"
 echo "from the host" >"$tmp/share/hello"
@@ -21,7 +27,7 @@ sum() {
 }
 
 start_fs() {
-	virtiofsd --socket-path="$tmp/fs.sock" -o "source=$tmp/share" -o sandbox=chroot -o cache=none \
+	back_end virtiofsd --socket-path="$tmp/fs.sock" -o "source=$tmp/share" -o sandbox=chroot -o cache=none \
 		>"$tmp/fs.log" 2>&1 &
 	fs=$!
 	wait_for 10 grep -q 'Waiting for vhost-user socket connection' "$tmp/fs.log"
@@ -29,7 +35,7 @@ start_fs() {
 
 start_blk() {
 	rm -f "$tmp/blk.pid"
-	qemu-storage-daemon --pidfile "$tmp/blk.pid" \
+	back_end qemu-storage-daemon --pidfile "$tmp/blk.pid" \
 		--blockdev "driver=file,node-name=disk,filename=$tmp/disk" --export \
 		"vhost-user-blk,id=disk,node-name=disk,addr.type=unix,addr.path=$tmp/blk.sock,writable=on" &
 	blk=$!
@@ -66,7 +72,7 @@ SCRIPT
 
 start_fs
 start_blk
-start_held pci run -k "$guest/Image" -i "$initrd" -c 1 -m 256M -d "$tmp/own" -p "$append" \
+start_held pci run -k "$guest/Image" -i "$initrd" -c 1 -m 256M -n none -d "$tmp/own" -p "$append" \
 	--vhost-user "fs,socket=$tmp/fs.sock,tag=host,wait=1" --vhost-user "blk,socket=$tmp/blk.sock"
 wait_for_output 60 'guest: copied'
 is "$(guest_says hello)" "from the host" "over PCI the guest reads what the host wrote"
@@ -115,7 +121,7 @@ SCRIPT
 
 wait "$fs"
 start_fs
-start_lkvm mmio run -k "$guest/Image" -i "$initrd" -c 1 -m 256M -p "$append" --virtio-transport mmio \
+start_lkvm mmio run -k "$guest/Image" -i "$initrd" -c 1 -m 256M -n none -p "$append" --virtio-transport mmio \
 	--vhost-user "fs,socket=$tmp/fs.sock,tag=host" --vhost-user "blk,socket=$tmp/blk.sock,wait=600"
 has_said() {
 	[ "$(grep -c "$2" "$out")" -ge "$1" ]
