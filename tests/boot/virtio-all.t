@@ -43,11 +43,18 @@ again() {
 	echo "$i"
 }
 
-# The file of the console's port called NAME.
+# The file of the console's port called NAME, where a port that has just gone is not there instead of a new file.
+mkdir /ports
+mount -o bind /dev /ports
+mount -o remount,bind,ro /ports
 port() {
 	for it in /sys/class/virtio-ports/vport*; do
-		[ "$(cat "$it/name" 2>/dev/null)" != "$1" ] || echo "/dev/${it##*/}"
+		[ "$(cat "$it/name" 2>/dev/null)" != "$1" ] || echo "/ports/${it##*/}"
 	done
+}
+
+has_port() {
+	[ -c "$(port "$1")" ]
 }
 
 busy() {
@@ -91,6 +98,7 @@ say random "$(dd if=/dev/hwrng bs=512 count=4 | wc -c)"
 ip link set eth0 up
 ip addr add 10.1.0.15/24 dev eth0
 say ping "$(ping -c 3 -i 0.1 -W 20 10.1.0.1 | sed -n 's/.* \([0-9]*\) packets received.*/\1/p')"
+wait_for 20 has_port log
 echo "the port works" >"$(port log)"
 do_nvme_read 16
 # A console that goes while a port of it comes says so; one whose transport is a module is no initial one.
