@@ -4,7 +4,7 @@
 # A guest that resets 100 times in one process, with devices whose BARs it moves and whose vectors it
 # arms each time: nothing is left over of any of its lives.
 # The disk has few vectors, or arming them all would be most of the time.
-[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -d e1000e -d edu "$0" -- \
+[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -c 1 -d e1000e -d edu "$0" -- \
 	-drive if=none,id=disk,driver=null-co,size=16M -device nvme,serial=disk,drive=disk,addr=8.0,msix_qsize=9
 . ./host-lib.sh
 
