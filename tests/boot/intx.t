@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Network cards that have INTx only, and I/O BARs: e1000 and rtl8139, alone and both at once.
-[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -d e1000 -d rtl8139 "$0"
+[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -c 1 -d e1000 -d rtl8139 "$0"
 . ./host-lib.sh
 
 e1000=$(bdf e1000)
