@@ -20,8 +20,8 @@
 struct row {
 	const char *name;
 	struct virtq_desc ring[2], table[2];
-	uint16_t head;
-	uint16_t ahead; /* chains offered; 0: one */
+	bool no_head;  /* the chain's head is the first that is not there */
+	bool too_many; /* chains are offered: one more than there are descriptors */
 };
 
 static const struct row rows[] = {
@@ -29,9 +29,9 @@ static const struct row rows[] = {
 	{ "a table that loops", .ring = { { TABLE, 32, INDIRECT, 0 } },
 	  .table = { { DATA, 16, NEXT, 1 }, { DATA, 16, NEXT, 0 } } },
 	{ "the ring as its own table", .ring = { { RAM_FREE, 32, INDIRECT, 0 } } },
-	{ "a head outside of the ring", .head = VIRTIO_RING },
+	{ "a head outside of the ring", .no_head = true },
 	{ "next outside of the ring", .ring = { { DATA, 16, NEXT, 0xffff } } },
-	{ "more chains than descriptors", .ahead = VIRTIO_RING + 1 },
+	{ "more chains than descriptors", .too_many = true },
 	{ "a table that is not RAM", .ring = { { UART_BASE, 32, INDIRECT, 0 } } },
 	{ "an empty table", .ring = { { TABLE, 0, INDIRECT, 0 } } },
 	{ "a table of odd length", .ring = { { TABLE, 40, INDIRECT, 0 } } },
@@ -90,7 +90,7 @@ static bool rng_works(struct virtio_device *device)
 		return false;
 	for (unsigned i = 0; i < 64; i++)
 		sum += bytes[i];
-	return sum && device->ring[0].used->ring[before % VIRTIO_RING].len == 64;
+	return sum && device->ring[0].used->ring[before % device->ring[0].size].len == 64;
 }
 
 #define BLK_IN     0
@@ -164,8 +164,8 @@ static void plant(struct virtio_device *device, const struct row *row)
 	/* The row means the ring itself. */
 	if (row->ring[0].addr == RAM_FREE)
 		ring->desc[0].addr = (uint64_t)ring->desc;
-	ring->avail->ring[0] = row->head;
-	ring->avail->idx = row->ahead ? row->ahead : 1;
+	ring->avail->ring[0] = row->no_head ? ring->size : 0;
+	ring->avail->idx = row->too_many ? ring->size + 1 : 1;
 	virtio_kick(device, queue);
 }
 
@@ -269,6 +269,28 @@ static void misplace_queues(struct virtio_device *device)
 	       "queues of wrong sizes and places");
 }
 
+/* (virtio 1.2, 4.1.4.8, 4.2.4): one page number says it all. */
+static void misplace_legacy_queues(struct virtio_device *device)
+{
+	static const uint32_t pages[] = { RAM_END >> 12,   (RAM_END >> 12) - 1, PCI_MEM_BASE >> 12,
+					  ECAM_BASE >> 12, GICD_BASE >> 12,     0xffffffff };
+	uint16_t queue = queue_of(device);
+	bool good = true;
+
+	for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		good &= virtio_negotiate(device);
+		virtio_queues_set_up(device);
+		virtio_queue_set_page(device, queue, pages[i]);
+		virtio_set_status(device, virtio_status(device) | VIRTIO_DRIVER_OK);
+		good &= needs_reset(device);
+		virtio_kick(device, queue);
+		virtio_set_status(device, 0);
+		good &= !virtio_queue_enabled(device, queue);
+	}
+	expect(good && others_work(device) && works_again(device), device,
+	       "queues on pages that are not RAM");
+}
+
 static void select_wrong_queues(struct virtio_device *device)
 {
 	static const uint16_t indices[] = { 64, 0x100, 0x7fff, 0xffff };
@@ -276,8 +298,12 @@ static void select_wrong_queues(struct virtio_device *device)
 
 	for (unsigned i = 0; i < sizeof(indices) / sizeof(indices[0]); i++) {
 		virtio_queue_set_size(device, indices[i], 8);
-		virtio_queue_set_address(device, indices[i], 0, DATA);
-		virtio_queue_enable(device, indices[i]);
+		if (device->legacy) {
+			virtio_queue_set_page(device, indices[i], DATA >> 12);
+		} else {
+			virtio_queue_set_address(device, indices[i], 0, DATA);
+			virtio_queue_enable(device, indices[i]);
+		}
 		good &= !virtio_queue_max(device, indices[i]);
 		good &= !virtio_queue_enabled(device, indices[i]);
 		virtio_kick(device, indices[i]);
@@ -285,10 +311,10 @@ static void select_wrong_queues(struct virtio_device *device)
 	expect(good && works_again(device), device, "queues that are not there");
 }
 
-static void break_the_order(struct virtio_device *device)
+/* A legacy driver is not asked whether it is content with what it gets. */
+static void take_too_much(struct virtio_device *device)
 {
 	uint64_t strange = ~virtio_offered(device);
-	uint8_t status;
 	bool good;
 
 	virtio_set_status(device, 0);
@@ -299,13 +325,21 @@ static void break_the_order(struct virtio_device *device)
 	virtio_set_status(device, virtio_status(device) | VIRTIO_DRIVER_OK);
 	good &= needs_reset(device);
 	expect(good && works_again(device), device, "features that were not offered");
+}
+
+static void write_while_it_runs(struct virtio_device *device)
+{
+	uint8_t status;
+	bool good = virtio_start(device);
 
 	status = virtio_status(device);
 	virtio_set_status(device, VIRTIO_ACKNOWLEDGE);
-	good = virtio_status(device) == status;
+	good &= virtio_status(device) == status;
 	for (uint16_t i = 0; i < device->queues; i++) {
 		virtio_queue_set_size(device, i, 2);
-		for (unsigned part = 0; part < 3; part++)
+		if (device->legacy)
+			virtio_queue_set_page(device, i, DATA >> 12);
+		for (unsigned part = 0; part < 3 && !device->legacy; part++)
 			virtio_queue_set_address(device, i, part, DATA + part);
 	}
 	virtio_accept(device, 0);
@@ -399,9 +433,14 @@ static void abuse(struct virtio_device *device)
 	break_rings(device);
 	offer_nothing(device);
 	reset_in_flight(device);
-	misplace_queues(device);
+	if (device->legacy) {
+		misplace_legacy_queues(device);
+	} else {
+		misplace_queues(device);
+		take_too_much(device);
+	}
 	select_wrong_queues(device);
-	break_the_order(device);
+	write_while_it_runs(device);
 	flip(device);
 	if (device->id == VIRTIO_BLK)
 		abuse_blk(device);

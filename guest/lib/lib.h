@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 /* The memory map as guests know it: not shared with lkvm, so that a change there does not pass unnoticed. */
+#define PCI_IO_BASE  0x0UL
 #define UART_BASE    0x1000000UL
 #define RTC_BASE     0x1010000UL
 #define PVTIME_BASE  0x1020000UL

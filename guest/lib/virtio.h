@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Virtio devices on either transport, by the modern interface (virtio 1.2, 4.1.4, 4.2.2), and split virtqueues that the
- * caller fills as it likes.
+ * Virtio devices on either transport, by the modern interface (virtio 1.2, 4.1.4, 4.2.2) or, where a device has it, the
+ * legacy one (4.1.4.8, 4.2.4), and split virtqueues that the caller fills as it likes.
  */
 #ifndef GUEST_VIRTIO_H
 #define GUEST_VIRTIO_H
@@ -26,7 +26,7 @@
 
 #define VIRTIO_DEVICES_MAX 8
 #define VIRTIO_QUEUES_MAX  8 /* that are set up here */
-#define VIRTIO_RING        8 /* descriptors of each */
+#define VIRTIO_RING        8 /* descriptors of each, but where the device alone says how many */
 
 #define DESC_NEXT     1
 #define DESC_WRITE    2
@@ -39,15 +39,14 @@ struct virtq_desc {
 };
 
 struct virtq_avail {
-	uint16_t flags, idx, ring[VIRTIO_RING], used_event;
+	uint16_t flags, idx, ring[];
 };
 
 struct virtq_used {
 	uint16_t flags, idx;
 	struct {
 		uint32_t id, len;
-	} ring[VIRTIO_RING];
-	uint16_t avail_event;
+	} ring[];
 };
 
 /* Rings are in RAM_FREE. */
@@ -55,13 +54,14 @@ struct virtio_ring {
 	struct virtq_desc *desc;
 	volatile struct virtq_avail *avail;
 	volatile struct virtq_used *used;
+	uint16_t size;
 };
 
 struct virtio_device {
-	bool pci;
+	bool pci, legacy;
 	unsigned number; /* of those found */
 	uint32_t id;     /* VIRTIO_RNG, ... */
-	uint64_t common; /* MMIO: all registers */
+	uint64_t common; /* MMIO, legacy: all registers */
 	uint64_t notify, config;
 	uint32_t notify_multiplier;
 	unsigned queues; /* at most VIRTIO_QUEUES_MAX */
@@ -79,13 +79,15 @@ void virtio_accept(const struct virtio_device *device, uint64_t features);
 uint16_t virtio_queue_max(const struct virtio_device *device, uint16_t queue);
 bool virtio_queue_enabled(const struct virtio_device *device, uint16_t queue);
 void virtio_queue_set_size(const struct virtio_device *device, uint16_t queue, uint16_t size);
-/* part 0: descriptors, 1: driver area, 2: device area */
+/* part 0: descriptors, 1: driver area, 2: device area; of a modern device */
 void virtio_queue_set_address(const struct virtio_device *device, uint16_t queue, unsigned part,
 			      uint64_t address);
+/* A legacy device is told where its page is; 0: that there is none. */
+void virtio_queue_set_page(const struct virtio_device *device, uint16_t queue, uint32_t page);
 void virtio_queue_enable(const struct virtio_device *device, uint16_t queue);
 void virtio_kick(const struct virtio_device *device, uint16_t queue);
 
-/* Reset, status and features (VERSION_1 and INDIRECT) up to FEATURES_OK; whether the device took them. */
+/* Reset, status and features (VERSION_1 and INDIRECT) up to FEATURES_OK, if there is one; whether the device took them. */
 bool virtio_negotiate(const struct virtio_device *device);
 /* All queues, empty, but not enabled. */
 void virtio_queues_set_up(struct virtio_device *device);
