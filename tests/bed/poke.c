@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What tests do in host or guest that the shell's tools cannot; static, so that it runs in either. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
 
@@ -50,6 +52,46 @@ static int poke_mmap(int argc, char **argv)
 			return failed("pread");
 	}
 	return 0;
+}
+
+/* How many entries a folder has whose names begin with "file-". */
+static long files_in(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	long found = 0;
+
+	while (dir && (entry = readdir(dir)))
+		found += !strncmp(entry->d_name, "file-", 5);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* files FOLDER COUNT: makes the folder and so many files, finds each, and removes all. */
+static int poke_files(int argc, char **argv)
+{
+	long count = argc == 2 ? atol(argv[1]) : 0, found;
+	char name[32];
+	int dir, fd;
+
+	if (!count || mkdir(argv[0], 0700) || (dir = open(argv[0], O_DIRECTORY | O_RDONLY)) < 0)
+		return failed("files FOLDER COUNT");
+	for (long i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "file-%ld", i);
+		fd = openat(dir, name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+		if (fd < 0 || close(fd))
+			return failed(name);
+	}
+	found = files_in(argv[0]);
+	for (long i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "file-%ld", i);
+		if (unlinkat(dir, name, 0))
+			return failed(name);
+	}
+	printf("%ld files, %ld left\n", found, files_in(argv[0]));
+	close(dir);
+	return rmdir(argv[0]) ? failed("rmdir") : 0;
 }
 
 static int stream(void)
@@ -116,6 +158,7 @@ int main(int argc, char **argv)
 		int (*run)(int argc, char **argv);
 	} verbs[] = {
 		{ "mmap", poke_mmap },
+		{ "files", poke_files },
 		{ "vsock-serve", poke_vsock_serve },
 		{ "vsock-echo", poke_vsock_echo },
 	};
@@ -123,6 +166,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (!strcmp(argv[1], verbs[i].name))
 			return verbs[i].run(argc - 2, argv + 2);
-	fprintf(stderr, "usage: poke mmap FILE | vsock-serve PORT | vsock-echo CID PORT BYTES\n");
+	fprintf(stderr, "usage: poke mmap FILE | files FOLDER COUNT | vsock-serve PORT | "
+			"vsock-echo CID PORT BYTES\n");
 	return 2;
 }
