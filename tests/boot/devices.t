@@ -5,7 +5,7 @@
 # registers), virtio-pci behind an IOMMU (which lives by vendor-specific capabilities), several
 # devices in one guest.
 [ -n "${BED_HOST:-}" ] ||
-	exec "$(dirname "$0")/../bed/run" -d xhci -d virtio-blk -d virtio-net -d nvme "$0"
+	exec "$(dirname "$0")/../bed/run" -c 1 -d xhci -d virtio-blk -d virtio-net -d nvme "$0"
 . ./host-lib.sh
 
 for device in xhci virtio-blk virtio-net nvme; do

@@ -4,7 +4,7 @@
 # Guests that misuse a passed-through device: its configuration space, its BARs, its MSI-X table. The
 # host and the guest's RAM stay as they are, and the device works for the next guest. Then proper use,
 # by a guest that can tell what it should see: each interrupt once, DMA to where it says.
-[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -d nvme -d e1000e -d edu -d xhci "$0"
+[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -c 1 -d nvme -d e1000e -d edu -d xhci "$0"
 . ./host-lib.sh
 
 devices='nvme e1000e edu xhci'
