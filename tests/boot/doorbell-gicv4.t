@@ -10,7 +10,7 @@ if [ -z "${BED_HOST:-}" ]; then
 	for file in vfio vfio_iommu_type1 vfio-pci-core vfio-pci; do
 		set -- "$@" -f "$top/build/kernel/6.12/$file.ko"
 	done
-	exec "$top/tests/bed/run" -c 1 -g 4 -a kvm-arm.vgic_v4_enable=1 -d nvme -d e1000e \
+	exec "$top/tests/bed/run" -c 1 -g 4 -a "kvm-arm.vgic_v4_enable=1 panic_on_warn=1" -d nvme -d e1000e \
 		-d edu "$@" "$0"
 fi
 . ./host-lib.sh

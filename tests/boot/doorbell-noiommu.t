@@ -12,7 +12,7 @@ if [ -z "${BED_HOST:-}" ]; then
 	for file in vfio vfio_iommu_type1 vfio-pci-core vfio-pci; do
 		set -- "$@" -f "$built/noiommu/$file.ko"
 	done
-	exec "$top/tests/bed/run" -M iommu=none "$@" -f "$built/vfio_doorbell" -d edu "$0"
+	exec "$top/tests/bed/run" -c 1 -a panic_on_warn=1 -M iommu=none "$@" -f "$built/vfio_doorbell" -d edu "$0"
 fi
 . ./host-lib.sh
 

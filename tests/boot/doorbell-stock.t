@@ -3,7 +3,7 @@
 #
 # The host's own VFIO modules cannot set the MSI doorbell: auto leaves it to the kernel and says so,
 # what is given is refused.
-[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -d e1000e "$0"
+[ -n "${BED_HOST:-}" ] || exec "$(dirname "$0")/../bed/run" -c 1 -a panic_on_warn=1 -d e1000e "$0"
 . ./host-lib.sh
 
 nic=$(bdf e1000e)
