@@ -265,10 +265,12 @@ lint: $(OBJ) | $(UAPI) $B/need/lint
 	@wrong=$$(tests/lint/planted); [ -z "$$wrong" ] || { echo "$$wrong"; exit 1; }
 
 # One after the other, whatever -j says: the boot tests want the machine for themselves. What is missing
-# for any of them is said, or installed, before the first begins.
+# for any of them is said, or installed, before the first begins. What is only compiled may use all CPUs.
 KERNEL_SERIES	:= $(patsubst kernel/patches-%,kernel-%,$(wildcard kernel/patches-*))
+in_parallel	 = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 check:
 	@scripts/need lint unit boot $(KERNEL_SERIES)
+	$(MAKE) $(in_parallel) $(OBJ) $(UNIT) $(REPLAY) $(UNIT_TSAN)
 	$(MAKE) lint
 	$(MAKE) check-unit
 	$(MAKE) check-boot
