@@ -150,6 +150,7 @@ static void *vcpu_thread(void *opaque)
 
 		end = err < 0 ? run_failed(vcpu, err) : handle_exit(vcpu);
 	}
+	atomic_store(&vcpu->left, true);
 	if (end != RUN_GOES_ON)
 		loop_end(vcpu->loop, (int)end);
 	return NULL;
@@ -163,6 +164,7 @@ int vcpu_start(struct vcpu *vcpu)
 	if (!err && vcpu->affinity)
 		err = pthread_attr_setaffinity_np(&attr, sizeof(*vcpu->affinity), vcpu->affinity);
 	vcpu->stop = false;
+	vcpu->left = false;
 	if (!err)
 		err = pthread_create(&vcpu->thread, &attr, vcpu_thread, vcpu);
 	pthread_attr_destroy(&attr);
@@ -187,22 +189,24 @@ void vcpu_request_stop(struct vcpu *vcpu)
 	if (!vcpu->started)
 		return;
 	atomic_store(&vcpu->stop, true);
-	kick(vcpu);
+	if (!atomic_load(&vcpu->left))
+		kick(vcpu);
 }
 
-/* A kick that comes just before a system call blocks is lost on it: kick until the thread is gone. */
+/* A kick that comes just before a system call blocks is lost on it: kick until the thread has left the guest. */
 void vcpu_join(struct vcpu *vcpu)
 {
 	struct timespec pause = { .tv_nsec = FIRST_PAUSE_NS };
 
 	if (!vcpu->started)
 		return;
-	while (pthread_tryjoin_np(vcpu->thread, NULL) == EBUSY) {
+	while (!atomic_load(&vcpu->left)) {
 		nanosleep(&pause, NULL);
 		if (pause.tv_nsec < LAST_PAUSE_NS)
 			pause.tv_nsec *= 2;
 		kick(vcpu);
 	}
+	pthread_join(vcpu->thread, NULL);
 	vcpu->started = false;
 	vcpu->run->immediate_exit = 0;
 }

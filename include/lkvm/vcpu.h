@@ -41,6 +41,7 @@ struct vcpu {
 	pthread_t thread;
 	bool started;
 	atomic_bool stop;
+	atomic_bool left;       /* the thread has left the guest for good, and ends by itself */
 	atomic_bool complained; /* report_once() */
 };
 
