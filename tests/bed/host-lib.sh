@@ -277,8 +277,7 @@ host_irqs() {
 }
 
 # Errors and warnings the host's kernel has printed since boot, but for what a slow host prints (it is
-# emulated), what it says about its own device tree, that modules of kernel/ are not its own, and its
-# warning of an interrupt that one CPU has taken and another freed before the first could look it up. Of a
+# emulated), what it says about its own device tree, and that modules of kernel/ are not its own. Of a
 # host that is not emulated, those since this script began that may be about guests.
 host_complaints() {
 	dmesg -r | if [ -z "${BED_MARK:-}" ]; then
@@ -287,14 +286,7 @@ host_complaints() {
 		awk -v mark="$BED_MARK" '{ said[n++] = $0 } index($0, mark) { n = 0 }
 			END { for (i = 0; i < n; i++) print said[i] }' |
 			grep -i -e kvm -e gic -e vfio -e iommu -e smmu -e oops -e bug
-	fi | awk -F '[<>]' '
-		$2 % 8 > 4 { next }
-		/\[ cut here \]/ { warning = 1; known = 0; text = "" }
-		!warning { print; next }
-		/Unexpected interrupt/ { known = 1 }
-		{ text = text $0 "\n" }
-		/\[ end trace / { warning = 0; if (!known) printf "%s", text }
-		END { if (warning && !known) printf "%s", text }' |
+	fi | awk -F '[<>]' '$2 % 8 <= 4' |
 		grep -v -e 'Memory resource size exceeds max' -e 'hrtimer: interrupt took' \
 			-e 'Unable to detect cache hierarchy' -e 'clocksource' -e 'rcu: ' \
 			-e 'rcu_preempt' -e 'sched: DL replenish lagged' -e 'perf: interrupt took too long' \

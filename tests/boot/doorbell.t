@@ -3,7 +3,8 @@
 #
 # With the modules of kernel/ the MSI doorbell's IOVA is lkvm's to choose: what the devices hold, read
 # in the host, is that; the SMMU translates it; interrupts, data and pings flow; it outlives all that a
-# guest and a host may do; conflicts are refused; and nothing stays mapped, however a run ends.
+# guest and a host may do; conflicts are refused; and nothing stays mapped, however a run ends. A
+# warning of the host's kernel is a panic.
 if [ -z "${BED_HOST:-}" ]; then
 	top=$(cd "$(dirname "$0")/../.." && pwd)
 	built=$top/build/kernel/6.12
@@ -14,7 +15,7 @@ if [ -z "${BED_HOST:-}" ]; then
 	done
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
-	"$top/tests/bed/run" -a iomem=relaxed -d nvme -d e1000e -d edu -e TAP_MORE=2 \
+	"$top/tests/bed/run" -a panic_on_warn=1 -a iomem=relaxed -d nvme -d e1000e -d edu -e TAP_MORE=2 \
 		"$@" "$0" -- -trace smmuv3_translate_success -D "$work/trace" >"$work/tap"
 	status=$?
 	grep -v -e '^# doorbell ' -e '^1\.\.' "$work/tap"
@@ -39,6 +40,7 @@ fi
 nvme=$(bdf nvme)
 nic=$(bdf e1000e)
 edu=$(bdf edu)
+is "$(cat /proc/sys/kernel/panic_on_warn)" 1 "the host panics at a warning"
 check "the modules can be loaded in place of the host's" load_doorbell_modules
 for dev in "$nvme" "$nic" "$edu"; do bind "$dev"; done
 
