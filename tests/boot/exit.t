@@ -14,11 +14,10 @@ touch "$tmp/begin"
 # Hundredths of a second since boot.
 now() { tr -d . </proc/uptime | cut -d ' ' -f 1; }
 
-# ended_in NAME BEGIN HUNDREDTHS: that it is no longer since BEGIN (with twice the patience: what takes a tenth of that on a
-# machine that is not busy is told from what never ends).
+# ended_in NAME BEGIN HUNDREDTHS: that it is no longer since BEGIN (with patience).
 ended_in() {
 	took=$(($(now) - $2))
-	check "$1 ($took hundredths of a second)" test "$took" -le $(($3 * patience * 2))
+	check "$1 ($took hundredths of a second)" test "$took" -le $(($3 * patience))
 }
 
 # start_payload NAME LINE PAYLOAD ARGUMENT...: start_lkvm, and wait until the guest prints the line.
